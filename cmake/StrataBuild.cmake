@@ -1,0 +1,84 @@
+# The few rules that every folder's CMakeLists.txt uses: strata_library, strata_program, strata_test, strata_embed.
+# Compiler settings, sanitizers, ccache and the version stamp stand here, once.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+find_package(Threads REQUIRED)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # Precompiled headers need both sloppinesses; the base folder lets two clones share one cache.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE_PROGRAM})
+endif()
+
+add_library(strata_options INTERFACE)
+target_compile_options(strata_options INTERFACE -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
+target_include_directories(strata_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  target_compile_options(strata_options INTERFACE -Wthread-safety -Werror=thread-safety)
+endif()
+if(STRATA_SANITIZE)
+  target_compile_options(strata_options INTERFACE -fsanitize=${STRATA_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(strata_options INTERFACE -fsanitize=${STRATA_SANITIZE})
+endif()
+
+# strata_library(NAME SOURCES a.cc ... DEPS lib ...)
+function(strata_library name)
+  cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${A_SOURCES})
+  target_link_libraries(${name} PUBLIC strata_options ${A_DEPS})
+endfunction()
+
+# strata_program(NAME FOLDER client SOURCES main.cc ... DEPS lib ...): the program stands at build/PRESET/FOLDER/NAME.
+function(strata_program name)
+  cmake_parse_arguments(A "" "FOLDER" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE strata_options ${A_DEPS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${A_FOLDER})
+endfunction()
+
+# strata_test(NAME SOURCES a_test.cc ... DEPS lib ... [LABELS fast] [TIMEOUT 120]): one ctest test a GoogleTest case.
+# DEFINES reach the sources; tests find their data by STRATA_SOURCE_DIR.
+function(strata_test name)
+  if(NOT STRATA_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(A "" "TIMEOUT" "SOURCES;DEPS;LABELS;DEFINES" ${ARGN})
+  if(NOT A_LABELS)
+    set(A_LABELS fast)
+  endif()
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE strata_options ${A_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE STRATA_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                             STRATA_BINARY_DIR="${CMAKE_BINARY_DIR}" ${A_DEFINES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
+endfunction()
+
+# strata_embed(TARGET FILE SYMBOL): compiles FILE's bytes into TARGET as `extern const char SYMBOL[]` and `SYMBOL_size`.
+# FILE may be made by the build; declare with `extern "C" const char SYMBOL[]; extern "C" const unsigned long SYMBOL_size;`.
+function(strata_embed target file symbol)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/${symbol}.S)
+  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT [[
+.section .rodata
+.global @symbol@
+.global @symbol@_size
+.balign 8
+@symbol@:
+.incbin "@file@"
+0: .byte 0
+.balign 8
+@symbol@_size: .quad 0b - @symbol@
+.section .note.GNU-stack,"",%progbits
+]])
+  set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS ${file})
+  target_sources(${target} PRIVATE ${source})
+endfunction()
