@@ -27,6 +27,16 @@ if(STRATA_SANITIZE)
   target_link_options(strata_options INTERFACE -fsanitize=${STRATA_SANITIZE})
 endif()
 
+# The version stamp, cmake/build_info.h: looked at by each build, rewritten only when the commit is another.
+set(STRATA_COMMIT "" CACHE STRING "Commit to stamp where git cannot say it")
+set(_build_info ${CMAKE_BINARY_DIR}/generated/build_info.cc)
+add_custom_target(strata_commit BYPRODUCTS ${_build_info} COMMENT ""
+  COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_SOURCE_DIR} -DOUTPUT=${_build_info} -DVERSION=${PROJECT_VERSION}
+          -DCOMMIT=${STRATA_COMMIT} -P ${CMAKE_SOURCE_DIR}/cmake/BuildInfo.cmake)
+add_library(strata_build_info STATIC ${_build_info})
+target_link_libraries(strata_build_info PUBLIC strata_options)
+add_dependencies(strata_build_info strata_commit)
+
 # strata_library(NAME SOURCES a.cc ... DEPS lib ...)
 function(strata_library name)
   cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
