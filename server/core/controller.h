@@ -1,0 +1,117 @@
+// The coordinator's brain, as arithmetic on values: an event and the time go in, effects come out. The shell stores the
+// effects in one transaction, and only then answers callers and wakes agents. No clock, no randomness, no I/O.
+//
+// Thread-compatible: the shell calls it under one mutex. If storing fails, the shell throws the controller away and builds
+// a new one from the store.
+#pragma once
+
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/core/types.h"
+
+namespace strata::core {
+
+struct ControllerOptions {
+  absl::Duration lease_duration = absl::Seconds(6);
+  int32_t max_attempts = 5;
+  absl::Duration first_backoff = absl::Seconds(1);  // doubles with each failure
+  absl::Duration longest_backoff = absl::Minutes(1);
+};
+
+// Events. Names are what happened, in the past tense.
+struct JobsSubmitted { std::vector<Job> jobs; };  // order, state and create_time are filled in by the controller
+struct WorkerRegistered {
+  Worker worker;  // name, uid, session, slots, version, host, advertise_address
+  std::vector<std::pair<std::string, int32_t>> running;  // attempts it reports
+};
+struct WorkerSynchronized {
+  std::string worker, session;
+  // Attempts that run there. Not a claim: a listed attempt that is not live is simply not assigned, and the agent ends it.
+  std::vector<std::pair<std::string, int32_t>> running;
+};
+struct WorkerLeft { std::string worker, session; };
+struct RankStarted { std::string job; int32_t attempt = 0; int32_t rank = 0; };
+struct RendezvousOpened { std::string job; int32_t attempt = 0; std::string address; };
+struct CheckpointAcknowledged { std::string job; int32_t attempt = 0; int32_t update = 0; };
+struct AttemptCompleted {
+  std::string job;
+  int32_t attempt = 0;
+  std::string worker;
+  std::string outcome;  // succeeded, diverged, stopped, failed
+  bool trained_to_end = true;  // with diverged: false when it stopped at the verdict
+  std::string cause, message;
+};
+struct CancelRequested { std::string job; };
+struct RetryRequested { std::string job; };
+struct Ticked {};  // about once a second; the controller notices by itself when the clock jumped
+
+using Event = std::variant<JobsSubmitted, WorkerRegistered, WorkerSynchronized, WorkerLeft, RankStarted, RendezvousOpened,
+                           CheckpointAcknowledged, AttemptCompleted, CancelRequested, RetryRequested, Ticked>;
+
+// What must be stored before anything is released, and whom to wake afterwards.
+struct Effects {
+  std::vector<Job> jobs;          // rows that changed, whole
+  std::vector<Attempt> attempts;  // likewise
+  std::vector<Worker> workers;    // likewise; a mere renewal of leases is not stored and not listed
+  std::vector<std::string> erased_workers;
+  std::set<std::string> wake;     // workers whose assignments changed
+  bool empty() const { return jobs.empty() && attempts.empty() && workers.empty() && erased_workers.empty(); }
+};
+
+// One attempt that should run, or be stopped, on a worker.
+struct WorkerAssignment {
+  std::string job;
+  int32_t attempt = 0;
+  std::vector<RankPlace> ranks;  // those on this worker
+  int32_t world_size = 1;
+  bool stop = false;        // end the processes, then complete the attempt
+  bool checkpoint = false;  // with stop: write a checkpoint first
+  std::string rendezvous;
+  bool operator==(const WorkerAssignment&) const = default;
+};
+
+class Controller {
+ public:
+  // `now` starts the grace period: every lease in `state` is good for one lease duration from now, at least.
+  Controller(ControllerOptions options, State state, absl::Time now);
+
+  // What follows from `event`. Errors change nothing:
+  // FailedPrecondition "stale_attempt ..." or "stale_session ..." or a state that does not allow it, naming it; NotFound; AlreadyExists.
+  absl::StatusOr<Effects> Step(const Event& event, absl::Time now);
+
+  // Does this attempt live? FailedPrecondition "stale_attempt ..." or NotFound otherwise. Fences every write.
+  absl::Status CheckAttempt(const std::string& job, int32_t attempt) const;
+  // Does this session of this worker hold? FailedPrecondition "stale_session ...", NotFound.
+  absl::Status CheckSession(const std::string& worker, const std::string& session) const;
+
+  // All that should run on `worker`. `generation` rises whenever the answer changes.
+  std::vector<WorkerAssignment> Assignments(const std::string& worker) const;
+  int64_t Generation(const std::string& worker) const;
+
+  // For a job that is QUEUED: place among the eligible ones from 1 (0: not eligible), and why it waits, as a sentence.
+  struct Waiting {
+    int32_t position = 0;
+    std::string reason;
+  };
+  Waiting WhyWaiting(const std::string& job, absl::Time now) const;
+
+  // Some jobs in final states may leave memory: those of experiments that are done. The store keeps them.
+  void Forget(const std::vector<std::string>& jobs);
+
+  const State& state() const { return state_; }
+
+ private:
+  friend class ControllerRules;
+  ControllerOptions options_;
+  State state_;
+  std::map<std::string, int64_t> generations_;
+  absl::Time last_tick_;
+  int64_t next_order_ = 1;
+};
+
+}  // namespace strata::core

@@ -1,0 +1,99 @@
+// The coordinator's values: what is scheduled, where, and how it stands. Plain data, compared and copied freely; no gRPC, no
+// SQLite, no generated types. Names are resource names ("experiments/e-1/trials/t1/jobs/train", "workers/w1" is just "w1").
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+namespace strata::core {
+
+enum class JobState { kQueued, kPending, kRunning, kCancelling, kSucceeded, kFailed, kCancelled, kDiverged };
+enum class JobKind { kTrain, kEvaluate, kProbe };
+
+bool IsFinal(JobState state);
+const char* Name(JobState state);  // "QUEUED", ...
+const char* Name(JobKind kind);    // "TRAIN", ...
+std::optional<JobState> JobStateFromName(const std::string& name);
+std::optional<JobKind> JobKindFromName(const std::string& name);
+
+// A schedulable unit. `attempts` counts those begun; the live one, if any, is number `attempts`.
+struct Job {
+  std::string name;
+  std::string trial;
+  JobKind kind = JobKind::kTrain;
+  JobState state = JobState::kQueued;
+  std::string cause;
+  std::string message;
+  std::string upstream;         // job that must have succeeded first; empty: none
+  bool accepts_diverged = false;  // an upstream that DIVERGED after training to its end will do (on_divergence: continue)
+  int64_t order = 0;            // first come, first served: rises with submission
+  int32_t ranks = 1;
+  int32_t attempts = 0;
+  int32_t failures = 0;         // counted towards max_attempts; lost workers count, cancellations do not
+  int32_t max_attempts = 5;
+  absl::Time not_before = absl::InfinitePast();  // back-off
+  absl::Time create_time;
+  absl::Time end_time = absl::InfiniteFuture();
+  int32_t checkpoint_update = -1;  // newest acknowledged resumable checkpoint; -1: none
+  bool operator==(const Job&) const = default;
+};
+
+struct RankPlace {
+  int32_t rank = 0;
+  std::string worker;
+  int32_t slot = 0;
+  bool operator==(const RankPlace&) const = default;
+};
+
+// The n-th execution of a job. Its leases are its places while it lives.
+struct Attempt {
+  std::string job;
+  int32_t number = 0;
+  std::vector<RankPlace> places;
+  absl::Time start_time;
+  absl::Time end_time = absl::InfiniteFuture();  // infinite while it lives
+  std::string outcome;  // "", succeeded, diverged, failed, stopped, cancelled, fenced
+  std::string cause;
+  std::string message;
+  std::string rendezvous;  // host:port of rank 0, once known
+  int32_t ranks_up = 0;
+  bool live() const { return outcome.empty(); }
+  bool operator==(const Attempt&) const = default;
+};
+
+struct Slot {
+  int32_t index = 0;
+  std::string device;
+  std::string cores;
+  bool operator==(const Slot&) const = default;
+};
+
+enum class WorkerState { kReady, kLost, kGone };
+
+struct Worker {
+  std::string name;
+  std::string uid;      // of the agent's state folder
+  std::string session;  // of the last registration
+  std::vector<Slot> slots;
+  WorkerState state = WorkerState::kReady;
+  absl::Time last_seen;
+  absl::Time lease_end;  // leases on this worker last until then
+  std::string version;
+  std::string host;
+  std::string advertise_address;
+  bool operator==(const Worker&) const = default;
+};
+
+// All that the controller knows. Ordered maps: iteration is deterministic.
+struct State {
+  std::map<std::string, Job> jobs;
+  std::map<std::string, Worker> workers;
+  std::map<std::pair<std::string, int32_t>, Attempt> attempts;  // by job and number; live ones and the last of each job
+};
+
+}  // namespace strata::core
