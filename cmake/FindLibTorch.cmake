@@ -50,7 +50,7 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
   get_filename_component(_libdir ${LibTorch_CPU_LIBRARY} DIRECTORY)
   add_library(LibTorch::LibTorch INTERFACE IMPORTED)
   set_target_properties(LibTorch::LibTorch PROPERTIES
-    INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${LibTorch_INCLUDE_DIR};${LibTorch_INCLUDE_DIR}/torch/csrc/api/include"
+    INTERFACE_INCLUDE_DIRECTORIES "${LibTorch_INCLUDE_DIR};${LibTorch_INCLUDE_DIR}/torch/csrc/api/include"
     INTERFACE_LINK_LIBRARIES "${LibTorch_CPU_LIBRARY};${LibTorch_C10_LIBRARY}"
     INTERFACE_LINK_OPTIONS "-Wl,-rpath,${_libdir}")
 endif()

@@ -1,0 +1,12 @@
+// The registry as JSON: what `strata-trainer --describe` prints and coordinator and command line are built with.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+namespace strata::model {
+
+// {"schemes": [{name, summary, source, tasks, options}], "tasks": [{name, summary, metrics, depth, share_embeddings}],
+//  "metrics": [{name, summary, tasks, higher_is_better, parts}], "options": [{name, summary, schemes, tasks}]}, sorted by name.
+nlohmann::json Describe();
+
+}  // namespace strata::model
