@@ -73,11 +73,17 @@ else()
   set(_remedy "Run 'deploy/setup'")
 endif()
 list(JOIN _candidates ", " _looked)
+foreach(_name IN LISTS _required)
+  if(NOT ${_name} AND LibTorch_FIND_REQUIRED)
+    message(FATAL_ERROR "LibTorch was not found (${_name} is missing). Looked in: ${_looked}. ${_remedy}, "
+                        "or give -DLIBTORCH_ROOT=<folder with include/ and lib/>.")
+  endif()
+endforeach()
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LibTorch
   REQUIRED_VARS ${_required}
   VERSION_VAR LibTorch_VERSION
-  REASON_FAILURE_MESSAGE "Looked in: ${_looked}. ${_remedy}, or give -DLIBTORCH_ROOT=<folder with include/ and lib/>.")
+  REASON_FAILURE_MESSAGE "Looked in: ${_looked}. ${_remedy}.")
 
 if(LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
   get_filename_component(_libdir ${LibTorch_CPU_LIBRARY} DIRECTORY)
@@ -115,6 +121,6 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
     set_target_properties(LibTorch::C10dNccl PROPERTIES
       INTERFACE_INCLUDE_DIRECTORIES ${LibTorch_NCCL_INCLUDE_DIR}
       INTERFACE_COMPILE_DEFINITIONS USE_C10D_NCCL
-      INTERFACE_LINK_LIBRARIES "LibTorch::LibTorch;${LibTorch_NCCL_LIBRARY}")
+      INTERFACE_LINK_LIBRARIES "LibTorch::LibTorch;-Wl,--push-state,--no-as-needed;${LibTorch_NCCL_LIBRARY};-Wl,--pop-state")
   endif()
 endif()
