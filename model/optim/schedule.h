@@ -1,0 +1,19 @@
+// The learning rate of each update. Plain C++.
+#pragma once
+
+#include <cstdint>
+
+namespace strata::model {
+
+// fairseq's inverse square root: linear from `initial` to `peak` over `warmup` updates, then peak * sqrt(warmup / n).
+// warmup >= 1.
+struct InverseSquareRoot {
+  double peak = 1e-3;
+  int64_t warmup = 4000;
+  double initial = 1e-7;
+
+  // The rate of update number `done` + 1, when `done` >= 0 updates lie behind: the first update runs at `initial`.
+  double At(int64_t done) const;
+};
+
+}  // namespace strata::model
