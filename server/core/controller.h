@@ -33,6 +33,8 @@ struct WorkerSynchronized {
   std::string worker, session;
   // Attempts that run there. Not a claim: a listed attempt that is not live is simply not assigned, and the agent ends it.
   std::vector<std::pair<std::string, int32_t>> running;
+  // Generation of assignments that the agent knew when it asked. What was assigned by then and is not listed is lost.
+  int64_t generation = 0;
 };
 struct WorkerLeft { std::string worker, session; };
 struct RankStarted { std::string job; int32_t attempt = 0; int32_t rank = 0; };

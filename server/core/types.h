@@ -43,14 +43,17 @@ struct Job {
   bool operator==(const Job&) const = default;
 };
 
+// Where a rank runs. Stored whole: `up` and `done` must survive a restart of the coordinator.
 struct RankPlace {
   int32_t rank = 0;
   std::string worker;
   int32_t slot = 0;
+  bool up = false;    // its trainer has reported that it started
+  bool done = false;  // its worker has completed its part of the attempt; the slot is free again
   bool operator==(const RankPlace&) const = default;
 };
 
-// The n-th execution of a job. Its leases are its places while it lives.
+// The n-th execution of a job. Its leases are its places that are not done, while it lives.
 struct Attempt {
   std::string job;
   int32_t number = 0;
