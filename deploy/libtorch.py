@@ -103,7 +103,8 @@ def explain(words, source):
                 "way. Nothing was installed. Run deploy/setup again; if it fails again, the source is at fault "
                 "('pip config list' names it).")
     if re.search(r"NewConnectionError|Timeout|ProxyError|SSLError|name resolution|Max retries|"
-                 r"Connection (reset|aborted|broken)|IncompleteRead|ProtocolError", words):
+                 r"Connection (reset|aborted|broken)|IncompleteRead|ProtocolError", words) or (
+                     "from versions: none" in words and "STRATA_WHEELS" not in source):
         return (f"The download of LibTorch from {source} was cut off or never began. Nothing was installed. Look at the network "
                 "and pip's settings ('pip config list'), then run deploy/setup again. "
                 f"pip's last words: {last_line(words)}")
