@@ -1,9 +1,9 @@
 // Which sentences make a batch, and in which order batches come. Plain C++.
 //
 // Batches are fairseq's: sentences sorted by source length, then target length, ties in an order drawn once from the
-// seed; then filled up to `max_tokens` = sentences x longest side, in multiples of eight sentences where that fits. They
-// are made once, and their order is drawn anew each epoch. All of it depends on lengths, limits and seed alone, so that
-// schemes of one experiment see the same batches in the same order.
+// seed; then filled up to `max_tokens` = sentences x longest side, in multiples of eight sentences where that fits.
+// They are made once, and their order is drawn anew each epoch. All of it depends on lengths, limits and seed alone, so
+// that schemes of one experiment see the same batches in the same order.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@
 namespace strata::model {
 
 struct BatchLimits {
-  int64_t max_tokens = 3584;         // sentences x longest side of a batch; <= 0: no limit
-  int64_t max_sentences = 0;         // <= 0: no limit
-  int64_t required_multiple = 8;     // a batch has fewer sentences than this, or a multiple of it, where it can
+  int64_t max_tokens = 3584;      // sentences x longest side of a batch; <= 0: no limit
+  int64_t max_sentences = 0;      // <= 0: no limit
+  int64_t required_multiple = 8;  // a batch has fewer sentences than this, or a multiple of it, where it can
 };
 
 // Batches of sentence numbers: batch b holds sentences[offsets[b] .. offsets[b + 1]).
@@ -46,8 +46,8 @@ std::vector<uint32_t> Permutation(size_t count, uint64_t seed, uint64_t stream);
 
 // Where the training stands in its data. Part of a checkpoint.
 struct DataPosition {
-  int64_t epoch = 0;   // from 0
-  int64_t batch = 0;   // batches of this epoch that lie behind, all ranks together
+  int64_t epoch = 0;  // from 0
+  int64_t batch = 0;  // batches of this epoch that lie behind, all ranks together
   friend bool operator==(const DataPosition&, const DataPosition&) = default;
 };
 

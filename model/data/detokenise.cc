@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "model/data/shard.h"
+#include "model/data/utf8.h"
 
 namespace strata::model {
 namespace {
@@ -12,25 +13,6 @@ namespace {
 constexpr std::string_view kSpace = "\xe2\x96\x81";          // U+2581
 constexpr std::string_view kUnknownText = " \xe2\x81\x87 ";  // U+2047
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";    // U+FFFD
-
-// Length of the well-formed UTF-8 character that `bytes` starts with, or 0.
-size_t CharacterLength(std::string_view bytes) {
-  const auto byte = [&](size_t i) { return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0u; };
-  const auto trail = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead < 0xc2) return 0;  // a continuation byte, or an overlong form
-  if (lead < 0xe0) return trail(1) ? 2 : 0;
-  if (lead < 0xf0) {
-    const unsigned code = (lead & 0x0f) << 12 | (byte(1) & 0x3f) << 6 | (byte(2) & 0x3f);
-    return trail(1) && trail(2) && code >= 0x800 && (code < 0xd800 || code >= 0xe000) ? 3 : 0;
-  }
-  if (lead < 0xf5) {
-    const unsigned code = (lead & 0x07) << 18 | (byte(1) & 0x3f) << 12 | (byte(2) & 0x3f) << 6 | (byte(3) & 0x3f);
-    return trail(1) && trail(2) && trail(3) && code >= 0x10000 && code <= 0x10ffff ? 4 : 0;
-  }
-  return 0;
-}
 
 void AppendBytes(std::string_view bytes, std::string* text) {
   while (!bytes.empty()) {

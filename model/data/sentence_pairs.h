@@ -48,8 +48,8 @@ class SentencePairs {
 // for a batch and the remedy, and for no pairs at all.
 Batches TrainingBatches(const SentencePairs& pairs, const BatchLimits& limits, uint64_t seed);
 
-// Batches for validation and decoding: always the same for the same pairs and limits; a pair longer than max_tokens is a
-// batch of its own length.
+// Batches for validation and decoding: always the same for the same pairs and limits; a pair longer than max_tokens is
+// a batch of its own length.
 Batches FixedBatches(const SentencePairs& pairs, BatchLimits limits);
 
 // NLL of `validation`'s targets (ends of sentence included), nats a token, under the add-one counts of `training`'s

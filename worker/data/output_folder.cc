@@ -1,0 +1,58 @@
+#include "worker/data/output_folder.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "model/data/file.h"
+#include "model/data/shard.h"
+
+namespace strata::data {
+namespace fs = std::filesystem;
+using model::DataError;
+
+OutputFolder::OutputFolder(fs::path final, bool replace)
+    : final_(fs::absolute(std::move(final)).lexically_normal()), replace_(replace) {
+  if (!final_.has_filename()) final_ = final_.parent_path();
+  if (fs::exists(fs::symlink_status(final_)) && !replace_) {
+    throw DataError(final_.string() +
+                    " exists already. Name another folder with --output, or replace it with --force.");
+  }
+  std::error_code error;
+  fs::create_directories(final_.parent_path(), error);
+  std::string name = (final_.parent_path() / ("." + final_.filename().string() + "-XXXXXX")).string();
+  if (error || ::mkdtemp(name.data()) == nullptr) {
+    throw DataError("Cannot make a folder in " + final_.parent_path().string() + ": " +
+                    (error ? error.message() : std::strerror(errno)) + ".");
+  }
+  partial_ = name;
+  fs::permissions(partial_, static_cast<fs::perms>(0755), error);
+}
+
+OutputFolder::~OutputFolder() {
+  std::error_code ignored;
+  if (!committed_) fs::remove_all(partial_, ignored);
+}
+
+void OutputFolder::Commit() {
+  model::SyncFolder(partial_);
+  const bool exists = fs::exists(fs::symlink_status(final_));
+  const fs::path old = partial_.string() + ".old";
+  if (exists && ::rename(final_.c_str(), old.c_str()) != 0) {
+    throw DataError("Cannot replace " + final_.string() + ": " + std::strerror(errno) + ".");
+  }
+  if (::rename(partial_.c_str(), final_.c_str()) != 0) {
+    const int reason = errno;
+    if (exists) ::rename(old.c_str(), final_.c_str());
+    throw DataError("Cannot rename to " + final_.string() + ": " + std::strerror(reason) + ".");
+  }
+  committed_ = true;
+  model::SyncFolder(final_.parent_path());
+  std::error_code ignored;
+  if (exists) fs::remove_all(old, ignored);
+}
+
+}  // namespace strata::data

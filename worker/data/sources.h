@@ -1,0 +1,37 @@
+// Real text out of Debian packages: what `strata-data fetch` knows. A part is one kind of document; each lives in a
+// file of its own and is listed in sources.cc.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "worker/data/apt.h"
+#include "worker/data/parallel_text.h"
+
+namespace strata::data {
+
+struct Provenance {
+  std::string part, origin, version, sha256, licence;
+};
+
+struct PartText {
+  std::vector<Document> documents;
+  std::vector<Provenance> provenance;
+};
+
+struct Part {
+  std::string name, what;
+  std::function<PartText(Apt&)> read;  // throws model::DataError
+};
+
+// The parts of English-German text, the default one first.
+const std::vector<Part>& EnglishGermanParts();
+
+// Short and long descriptions of packages, aligned by the hash of the English text; a document is a source package.
+PartText ReadDescriptions(Apt& apt);
+// The same from the text of three indices, for tests.
+std::vector<Document> AlignDescriptions(std::string_view packages, std::string_view english, std::string_view german);
+
+}  // namespace strata::data
