@@ -1,17 +1,20 @@
 // The coordinator's brain, as arithmetic on values: an event and the time go in, effects come out. The shell stores the
 // effects in one transaction, and only then answers callers and wakes agents. No clock, no randomness, no I/O.
 //
-// Thread-compatible: the shell calls it under one mutex. If storing fails, the shell throws the controller away and builds
-// a new one from the store.
+// Thread-compatible: the shell calls it under one mutex. If storing fails, the shell throws the controller away and
+// builds a new one from the store.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/core/schedule.h"
 #include "server/core/types.h"
 
 namespace strata::core {
@@ -21,39 +24,65 @@ struct ControllerOptions {
   int32_t max_attempts = 5;
   absl::Duration first_backoff = absl::Seconds(1);  // doubles with each failure
   absl::Duration longest_backoff = absl::Minutes(1);
+  // A step this long after the last tick, or this long before it, means that the clock jumped or the machine slept:
+  // every lease is then good for one lease duration more. Ticks must come much more often. Zero: half a lease.
+  absl::Duration jump = absl::ZeroDuration();
+  absl::Duration forget_workers_after = absl::Hours(24);  // LOST and GONE ones leave the list
 };
 
 // Events. Names are what happened, in the past tense.
-struct JobsSubmitted { std::vector<Job> jobs; };  // order, state and create_time are filled in by the controller
+struct JobsSubmitted {
+  std::vector<Job> jobs;
+};  // order, state and create_time are filled in by the controller
 struct WorkerRegistered {
-  Worker worker;  // name, uid, session, slots, version, host, advertise_address
+  Worker worker;                                         // name, uid, session, slots, version, host, advertise_address
   std::vector<std::pair<std::string, int32_t>> running;  // attempts it reports
 };
 struct WorkerSynchronized {
   std::string worker, session;
-  // Attempts that run there. Not a claim: a listed attempt that is not live is simply not assigned, and the agent ends it.
+  // Attempts that run there. Not a claim: a listed attempt that is not live is simply not assigned, and the agent ends
+  // it.
   std::vector<std::pair<std::string, int32_t>> running;
   // Generation of assignments that the agent knew when it asked. What was assigned by then and is not listed is lost.
   int64_t generation = 0;
 };
-struct WorkerLeft { std::string worker, session; };
-struct RankStarted { std::string job; int32_t attempt = 0; int32_t rank = 0; };
-struct RendezvousOpened { std::string job; int32_t attempt = 0; std::string address; };
-struct CheckpointAcknowledged { std::string job; int32_t attempt = 0; int32_t update = 0; };
+struct WorkerLeft {
+  std::string worker, session;
+};
+struct RankStarted {
+  std::string job;
+  int32_t attempt = 0;
+  int32_t rank = 0;
+};
+struct RendezvousOpened {
+  std::string job;
+  int32_t attempt = 0;
+  std::string address;
+};
+struct CheckpointAcknowledged {
+  std::string job;
+  int32_t attempt = 0;
+  int32_t update = 0;
+};
 struct AttemptCompleted {
   std::string job;
   int32_t attempt = 0;
   std::string worker;
-  std::string outcome;  // succeeded, diverged, stopped, failed
+  std::string outcome;         // succeeded, diverged, stopped, failed
   bool trained_to_end = true;  // with diverged: false when it stopped at the verdict
   std::string cause, message;
 };
-struct CancelRequested { std::string job; };
-struct RetryRequested { std::string job; };
+struct CancelRequested {
+  std::string job;
+};
+struct RetryRequested {
+  std::string job;
+};
 struct Ticked {};  // about once a second; the controller notices by itself when the clock jumped
 
-using Event = std::variant<JobsSubmitted, WorkerRegistered, WorkerSynchronized, WorkerLeft, RankStarted, RendezvousOpened,
-                           CheckpointAcknowledged, AttemptCompleted, CancelRequested, RetryRequested, Ticked>;
+using Event =
+    std::variant<JobsSubmitted, WorkerRegistered, WorkerSynchronized, WorkerLeft, RankStarted, RendezvousOpened,
+                 CheckpointAcknowledged, AttemptCompleted, CancelRequested, RetryRequested, Ticked>;
 
 // What must be stored before anything is released, and whom to wake afterwards.
 struct Effects {
@@ -61,7 +90,7 @@ struct Effects {
   std::vector<Attempt> attempts;  // likewise
   std::vector<Worker> workers;    // likewise; a mere renewal of leases is not stored and not listed
   std::vector<std::string> erased_workers;
-  std::set<std::string> wake;     // workers whose assignments changed
+  std::set<std::string> wake;  // workers whose assignments changed
   bool empty() const { return jobs.empty() && attempts.empty() && workers.empty() && erased_workers.empty(); }
 };
 
@@ -83,7 +112,8 @@ class Controller {
   Controller(ControllerOptions options, State state, absl::Time now);
 
   // What follows from `event`. Errors change nothing:
-  // FailedPrecondition "stale_attempt ..." or "stale_session ..." or a state that does not allow it, naming it; NotFound; AlreadyExists.
+  // FailedPrecondition "stale_attempt ..." or "stale_session ..." or a state that does not allow it, naming it;
+  // NotFound; AlreadyExists.
   absl::StatusOr<Effects> Step(const Event& event, absl::Time now);
 
   // Does this attempt live? FailedPrecondition "stale_attempt ..." or NotFound otherwise. Fences every write.
@@ -105,13 +135,34 @@ class Controller {
   // Some jobs in final states may leave memory: those of experiments that are done. The store keeps them.
   void Forget(const std::vector<std::string>& jobs);
 
+  // Brings back, as stored, what Forget let go: before a retry of a job of an experiment that was done.
+  void Recall(const std::vector<Job>& jobs, const std::vector<Attempt>& attempts);
+
   const State& state() const { return state_; }
 
  private:
   friend class ControllerRules;
+  using AttemptKey = std::pair<std::string, int32_t>;
+
+  // What is kept in mind of a worker but not stored.
+  struct Desk {
+    int64_t generation = 0;
+    std::map<AttemptKey, int64_t>
+        assigned;  // live attempts with places there, with the generation that first held them
+    absl::Time barred_until = absl::InfinitePast();  // it seems to shut down: nothing new until then
+  };
+
+  void Index(const Job& job);                         // enters it into queue_ and dependents_
+  void Open(const Attempt& attempt, absl::Time now);  // enters a live one at its workers' desks
+  int64_t NextGeneration(Desk* desk, absl::Time now) const;
+  Snapshot WorkersView(absl::Time now) const;  // the rooms only
+  Snapshot View(absl::Time now) const;         // and the queue, where there is any room
+
   ControllerOptions options_;
   State state_;
-  std::map<std::string, int64_t> generations_;
+  std::map<std::string, Desk> desks_;
+  std::set<std::pair<int64_t, std::string>> queue_;  // QUEUED jobs by order
+  std::map<std::string, std::set<std::string>> dependents_;
   absl::Time last_tick_;
   int64_t next_order_ = 1;
 };

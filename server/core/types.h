@@ -1,5 +1,6 @@
-// The coordinator's values: what is scheduled, where, and how it stands. Plain data, compared and copied freely; no gRPC, no
-// SQLite, no generated types. Names are resource names ("experiments/e-1/trials/t1/jobs/train", "workers/w1" is just "w1").
+// The coordinator's values: what is scheduled, where, and how it stands. Plain data, compared and copied freely; no
+// gRPC, no SQLite, no generated types. Names are resource names ("experiments/e-1/trials/t1/jobs/train", "workers/w1"
+// is just "w1").
 #pragma once
 
 #include <cstdint>
@@ -29,12 +30,13 @@ struct Job {
   JobState state = JobState::kQueued;
   std::string cause;
   std::string message;
-  std::string upstream;         // job that must have succeeded first; empty: none
-  bool accepts_diverged = false;  // an upstream that DIVERGED after training to its end will do (on_divergence: continue)
-  int64_t order = 0;            // first come, first served: rises with submission
+  std::string upstream;  // job that must have succeeded first; empty: none
+  bool accepts_diverged =
+      false;          // an upstream that DIVERGED after training to its end will do (on_divergence: continue)
+  int64_t order = 0;  // first come, first served: rises with submission
   int32_t ranks = 1;
   int32_t attempts = 0;
-  int32_t failures = 0;         // counted towards max_attempts; lost workers count, cancellations do not
+  int32_t failures = 0;  // counted towards max_attempts; lost workers count, cancellations do not
   int32_t max_attempts = 5;
   absl::Time not_before = absl::InfinitePast();  // back-off
   absl::Time create_time;
@@ -60,7 +62,7 @@ struct Attempt {
   std::vector<RankPlace> places;
   absl::Time start_time;
   absl::Time end_time = absl::InfiniteFuture();  // infinite while it lives
-  std::string outcome;  // "", succeeded, diverged, failed, stopped, cancelled, fenced
+  std::string outcome;                           // "", succeeded, diverged, failed, stopped, cancelled, fenced
   std::string cause;
   std::string message;
   std::string rendezvous;  // host:port of rank 0, once known

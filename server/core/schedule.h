@@ -1,0 +1,61 @@
+// What should run where. Pure: the same snapshot gives the same plan.
+//
+// The rules:
+// - A job is eligible when it is QUEUED, its upstream has SUCCEEDED (or DIVERGED, where it accepts that) and its
+// back-off is over.
+// - First come, first served. Gangs are placed whole or not at all, so two half-placed gangs never wait for each other.
+// - A gang that the cluster could hold, but that lacks free slots now, keeps its turn: no later job passes it, however
+// small,
+//   so a gang never starves. Slots stay free for it meanwhile; that is the price.
+// - A job with more ranks than all workers have slots is passed by: nobody can say when it could run.
+// - A gang is packed on few workers, and a small job goes where least room is left, to keep large rooms for gangs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/core/types.h"
+
+namespace strata::core {
+
+// A job of the queue with the job that it waits for (null: none, or not known). Borrowed from the state.
+struct QueuedJob {
+  const Job* job = nullptr;
+  const Job* upstream = nullptr;
+  std::string avoid;  // worker that its last attempt failed on; taken only where no other has room
+};
+
+// A worker that takes work.
+struct WorkerRoom {
+  std::string name;
+  int32_t slots = 0;
+  std::vector<int32_t> free;  // slot indices without a lease, ascending
+};
+
+struct Snapshot {
+  std::vector<QueuedJob> queue;  // first come first
+  std::vector<WorkerRoom> workers;
+};
+
+struct Placement {
+  std::string job;
+  std::vector<RankPlace> places;  // by rank
+  bool operator==(const Placement&) const = default;
+};
+
+struct Plan {
+  std::vector<Placement> placements;
+  bool operator==(const Plan&) const = default;
+};
+
+// Will an upstream in this state let a job with this `accepts_diverged` run?
+bool Satisfies(const Job& upstream, const Job& job);
+
+// May this job start at `now`, room apart?
+bool Eligible(const QueuedJob& queued, absl::Time now);
+
+// O((jobs + workers) log workers), plus the ranks placed.
+Plan Schedule(const Snapshot& snapshot, absl::Time now);
+
+}  // namespace strata::core
