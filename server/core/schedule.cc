@@ -29,7 +29,7 @@ class Rooms {
       const int32_t rest = ranks - static_cast<int32_t>(places.size());
       auto at = by_room_.lower_bound({rest, 0});
       if (at != by_room_.end() && workers_[at->second].name == avoid && std::next(at) != by_room_.end()) ++at;
-      if (at == by_room_.end()) at = std::prev(at);
+      if (at == by_room_.end()) at = by_room_.lower_bound({by_room_.rbegin()->first, 0});
       TakeFrom(at->second, std::min(rest, at->first), &places);
     }
     return places;

@@ -1,0 +1,68 @@
+// What happens to the coordinator's core: the events of Controller::Step. Names are what happened, in the past tense.
+// Plain data.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "server/core/types.h"
+
+namespace strata::core {
+
+struct JobsSubmitted {
+  std::vector<Job> jobs;
+};  // order, state and create_time are filled in by the controller
+struct WorkerRegistered {
+  Worker worker;                                         // name, uid, session, slots, version, host, advertise_address
+  std::vector<std::pair<std::string, int32_t>> running;  // attempts it reports
+};
+struct WorkerSynchronized {
+  std::string worker, session;
+  // Attempts that run there. Not a claim: a listed attempt that is not live is simply not assigned, and the agent ends
+  // it.
+  std::vector<std::pair<std::string, int32_t>> running;
+  // Generation of assignments that the agent knew when it asked. What was assigned by then and is not listed is lost.
+  int64_t generation = 0;
+};
+struct WorkerLeft {
+  std::string worker, session;
+};
+struct RankStarted {
+  std::string job;
+  int32_t attempt = 0;
+  int32_t rank = 0;
+};
+struct RendezvousOpened {
+  std::string job;
+  int32_t attempt = 0;
+  std::string address;
+};
+struct CheckpointAcknowledged {
+  std::string job;
+  int32_t attempt = 0;
+  int32_t update = 0;
+};
+struct AttemptCompleted {
+  std::string job;
+  int32_t attempt = 0;
+  std::string worker;
+  std::string outcome;         // succeeded, diverged, stopped, failed
+  bool trained_to_end = true;  // with diverged: false when it stopped at the verdict
+  std::string cause, message;
+};
+struct CancelRequested {
+  std::string job;
+};
+struct RetryRequested {
+  std::string job;
+};
+struct Ticked {};  // about once a second; the controller notices by itself when the clock jumped
+
+using Event =
+    std::variant<JobsSubmitted, WorkerRegistered, WorkerSynchronized, WorkerLeft, RankStarted, RendezvousOpened,
+                 CheckpointAcknowledged, AttemptCompleted, CancelRequested, RetryRequested, Ticked>;
+
+}  // namespace strata::core
