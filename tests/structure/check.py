@@ -30,7 +30,7 @@ MAY_USE = {
     "server": ["server/base", "server/base/spec", "server/core", "server/store", "server/service", "cmake", PROTO],
     "worker/agent": ["server/base", "server/base/spec", "cmake", PROTO],
     "worker/trainer": ["model", "model/data", "model/metrics", "cmake"],
-    "worker/data": ["model/data", "cmake"],
+    "worker/data": ["model/data", "model/metrics", "cmake"],
     "client": ["server/base", "server/base/spec", "model/metrics", "cmake", PROTO],
 }
 
