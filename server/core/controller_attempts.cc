@@ -108,8 +108,11 @@ void ControllerRules::Begin(const Placement& placement) {
   job.cause.clear();
   job.message.clear();
   const AttemptKey key{job.name, job.attempts};
-  c_.state_.attempts[key] =
-      Attempt{.job = job.name, .number = job.attempts, .places = placement.places, .start_time = now_};
+  c_.state_.attempts[key] = Attempt{.job = job.name,
+                                    .number = job.attempts,
+                                    .places = placement.places,
+                                    .start_time = now_,
+                                    .resumed_from = job.checkpoint_update};
   Attempt& attempt = Changed(key);
   for (const RankPlace& place : attempt.places) wake_.insert(place.worker);
   c_.Open(attempt, now_);

@@ -13,16 +13,16 @@
 namespace strata::core {
 
 struct JobsSubmitted {
-  std::vector<Job> jobs;
-};  // order, state and create_time are filled in by the controller
+  std::vector<Job> jobs;  // order, state and create_time are filled in by the controller
+};
 struct WorkerRegistered {
   Worker worker;                                         // name, uid, session, slots, version, host, advertise_address
   std::vector<std::pair<std::string, int32_t>> running;  // attempts it reports
 };
 struct WorkerSynchronized {
   std::string worker, session;
-  // Attempts that run there. Not a claim: a listed attempt that is not live is simply not assigned, and the agent ends
-  // it.
+  // Attempts that the agent knows of, from when it learned of them until their completion is answered. Not a claim: one
+  // that does not live is simply not assigned, and the agent ends it.
   std::vector<std::pair<std::string, int32_t>> running;
   // Generation of assignments that the agent knew when it asked. What was assigned by then and is not listed is lost.
   int64_t generation = 0;

@@ -67,6 +67,7 @@ struct Attempt {
   std::string message;
   std::string rendezvous;  // host:port of rank 0, once known
   int32_t ranks_up = 0;
+  int32_t resumed_from = -1;  // update of the checkpoint that it goes on from; -1: from the beginning
   bool live() const { return outcome.empty(); }
   bool operator==(const Attempt&) const = default;
 };
