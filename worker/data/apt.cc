@@ -16,13 +16,14 @@ namespace {
 namespace fs = std::filesystem;
 using model::DataError;
 
-// The lines in which apt says what went wrong.
+// The first lines in which apt says what went wrong.
 std::string Complaints(const ProcessResult& result) {
   std::string text;
+  int left = 8;
   for (const std::string* stream : {&result.output, &result.errors}) {
     for (const std::string_view line : model::Lines(*stream)) {
       if (!line.starts_with("E:") && !line.starts_with("Err:") && !line.starts_with("W: Failed")) continue;
-      text += "\n  " + std::string(line);
+      if (left-- > 0) text += "\n  " + std::string(line);
     }
   }
   return text.empty() ? " (apt said nothing; exit status " + std::to_string(result.status) + ")" : text;

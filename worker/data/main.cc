@@ -1,11 +1,36 @@
 // strata-data: from text to datasets that strata-trainer reads. Exit status: 0 done, 1 failed, 2 wrong usage.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <exception>
 #include <iostream>
+#include <thread>
 
 #include "worker/data/commands.h"
+#include "worker/data/output_folder.h"
+
+namespace {
+
+// Ctrl-C and SIGTERM end the program at once, but leave nothing half-made behind.
+void StopCleanlyOnSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    std::cerr << "strata-data: stopped; nothing was left behind.\n";
+    strata::data::RemoveUnfinishedOutput();
+    ::_exit(128 + signal);
+  }).detach();
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
+  StopCleanlyOnSignals();
   CLI::App program("Fetch text, prepare datasets of it, look into them.", "strata-data");
   program.require_subcommand(1);
   program.get_formatter()->column_width(32);

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <mutex>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -13,6 +15,29 @@
 namespace strata::data {
 namespace fs = std::filesystem;
 using model::DataError;
+
+namespace {
+
+std::mutex unfinished_mutex;
+std::set<fs::path> unfinished;  // temporary folders that are there; guarded by unfinished_mutex
+
+void Register(const fs::path& partial) {
+  const std::lock_guard lock(unfinished_mutex);
+  unfinished.insert(partial);
+}
+
+void Forget(const fs::path& partial) {
+  const std::lock_guard lock(unfinished_mutex);
+  unfinished.erase(partial);
+}
+
+}  // namespace
+
+void RemoveUnfinishedOutput() {
+  const std::lock_guard lock(unfinished_mutex);
+  std::error_code ignored;
+  for (const fs::path& partial : unfinished) fs::remove_all(partial, ignored);
+}
 
 OutputFolder::OutputFolder(fs::path final, bool replace)
     : final_(fs::absolute(std::move(final)).lexically_normal()), replace_(replace) {
@@ -29,12 +54,14 @@ OutputFolder::OutputFolder(fs::path final, bool replace)
                     (error ? error.message() : std::strerror(errno)) + ".");
   }
   partial_ = name;
+  Register(partial_);
   fs::permissions(partial_, static_cast<fs::perms>(0755), error);
 }
 
 OutputFolder::~OutputFolder() {
   std::error_code ignored;
   if (!committed_) fs::remove_all(partial_, ignored);
+  Forget(partial_);
 }
 
 void OutputFolder::Commit() {

@@ -24,4 +24,7 @@ class OutputFolder {
   bool replace_, committed_ = false;
 };
 
+// Removes the temporary folders that are there at this moment: for a program that was told to stop. Thread-safe.
+void RemoveUnfinishedOutput();
+
 }  // namespace strata::data

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 
@@ -35,6 +36,9 @@ struct Pipe {
 };
 
 [[noreturn]] void Child(const std::vector<char*>& arguments, const std::string& folder, int out, int err, int failure) {
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);  // whatever this program blocks
   const int null = ::open("/dev/null", O_RDONLY);
   const bool ready = ::dup2(null, 0) >= 0 && ::dup2(out, 1) >= 0 && ::dup2(err, 2) >= 0 &&
                      (folder.empty() || ::chdir(folder.c_str()) == 0);
