@@ -13,11 +13,12 @@ namespace strata::model {
 
 // Filled by SequenceModel::Loss or Logits. The tensors belong to the autograd graph of that pass: take their gradients by
 // torch::autograd::grad, or retain_grad() them before backward(). Not thread-safe; one object a pass.
+// They are packed: rows are the tokens that are no padding, sentence by sentence (Unpack in packing.h gives [B, T, D]).
 struct LayerTaps {
   struct Stack {
-    at::Tensor input_BTD;                 // scaled embeddings with positions, after dropout
-    std::vector<at::Tensor> outputs_BTD;  // one a layer, from the first
-    at::Tensor final_BTD;                 // what leaves the stack (after a final LN, where there is one)
+    at::Tensor input_ND;                 // scaled embeddings with positions, after dropout
+    std::vector<at::Tensor> outputs_ND;  // one a layer, from the first
+    at::Tensor final_ND;                 // what leaves the stack (after a final LN, where there is one)
     // Inside the layers of `location_layers`: layer -> name -> tensor. Names: "<sub-layer>_before_norm",
     // "<sub-layer>_after_norm" with sub-layer self_attention, cross_attention or ffn.
     std::map<int64_t, std::map<std::string, at::Tensor>> locations;

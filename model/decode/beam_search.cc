@@ -1,0 +1,159 @@
+#include "model/decode/beam_search.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "model/layers/kernels.h"
+
+namespace strata::model {
+namespace {
+
+constexpr double kNever = -std::numeric_limits<double>::infinity();
+
+struct Beam {
+  std::vector<int64_t> tokens;
+  std::vector<double> scores;  // log p of each token
+  double total = 0;
+  int64_t row = 0;  // of the model's last call
+};
+
+struct Candidate {
+  double total = kNever;
+  double score = kNever;
+  int64_t token = 0;
+  size_t beam = 0;
+};
+
+struct Sentence {
+  int64_t limit = 0;  // tokens before an eos is forced
+  std::vector<Beam> beams;
+  std::vector<Hypothesis> finished;
+};
+
+// What may follow at this step.
+struct Rules {
+  bool eos_only = false;
+  bool no_eos = false;
+};
+
+void CheckOptions(const DecodeOptions& options) {
+  if (options.beam < 1) throw std::invalid_argument("beam is " + std::to_string(options.beam) + ": it must be at least 1.");
+  if (options.n_best < 1 || options.n_best > options.beam) {
+    throw std::invalid_argument("n_best is " + std::to_string(options.n_best) + ": choose 1 to beam, which is " +
+                                std::to_string(options.beam) + ".");
+  }
+  if (!(options.max_length_a >= 0) || options.max_length_b < 0) {
+    throw std::invalid_argument("max_length_a and max_length_b cannot be negative.");
+  }
+}
+
+// The `count` best candidates of one sentence, best first; equal totals keep the order of beams and tokens.
+std::vector<Candidate> BestCandidates(const Sentence& sentence, const float* log_p, int64_t vocabulary, size_t count,
+                                      const Rules& rules) {
+  const auto better = [](const Candidate& a, const Candidate& b) { return a.total > b.total; };
+  std::vector<Candidate> heap;  // its front is the worst
+  for (size_t b = 0; b < sentence.beams.size(); ++b) {
+    const float* row = log_p + sentence.beams[b].row * vocabulary;
+    const double before = sentence.beams[b].total;
+    const int64_t first = rules.eos_only ? kEos : 0, last = rules.eos_only ? kEos + 1 : vocabulary;
+    float bar = heap.size() < count ? -std::numeric_limits<float>::infinity() : static_cast<float>(heap.front().total - before) - 1e-3f;
+    for (int64_t token = first; token < last; ++token) {
+      if (!(row[token] > bar) || token == kPad || (token == kEos && rules.no_eos)) continue;
+      const Candidate candidate{.total = before + row[token], .score = row[token], .token = token, .beam = b};
+      if (heap.size() == count) {
+        if (candidate.total <= heap.front().total) continue;
+        std::pop_heap(heap.begin(), heap.end(), better);
+        heap.pop_back();
+      }
+      heap.push_back(candidate);
+      std::push_heap(heap.begin(), heap.end(), better);
+      // A little below the worst that is kept, so that rounding to float loses nothing.
+      if (heap.size() == count) bar = static_cast<float>(heap.front().total - before) - 1e-3f;
+    }
+  }
+  std::sort(heap.begin(), heap.end(), [](const Candidate& a, const Candidate& b) {
+    return a.total != b.total ? a.total > b.total : std::pair(a.beam, a.token) < std::pair(b.beam, b.token);
+  });
+  return heap;
+}
+
+Beam Extend(const Beam& beam, const Candidate& candidate) {
+  Beam next = beam;
+  next.tokens.push_back(candidate.token);
+  next.scores.push_back(candidate.score);
+  next.total = candidate.total;
+  return next;
+}
+
+void Finish(Sentence& sentence, Beam beam, double length_penalty) {
+  const double length = static_cast<double>(beam.tokens.size());
+  sentence.finished.push_back({.tokens = std::move(beam.tokens),
+                               .score = beam.total / std::pow(length, length_penalty),
+                               .positional_scores = std::move(beam.scores)});
+}
+
+// One step of one sentence: finishes hypotheses and replaces the beams.
+void Advance(Sentence& sentence, const float* log_p, int64_t vocabulary, int64_t step, const DecodeOptions& options) {
+  const Rules rules{.eos_only = step >= sentence.limit, .no_eos = step < 1 && step < sentence.limit};
+  const auto beam = static_cast<size_t>(options.beam);
+  const auto candidates = BestCandidates(sentence, log_p, vocabulary, 2 * beam, rules);
+  std::vector<Beam> next;
+  for (size_t rank = 0; rank < candidates.size(); ++rank) {
+    const Candidate& candidate = candidates[rank];
+    if (candidate.token == kEos) {
+      if (rank < beam && sentence.finished.size() < beam) {
+        Finish(sentence, Extend(sentence.beams[candidate.beam], candidate), options.length_penalty);
+      }
+    } else if (next.size() < beam) {
+      next.push_back(Extend(sentence.beams[candidate.beam], candidate));
+    }
+  }
+  const bool done = sentence.finished.size() >= beam || rules.eos_only || next.empty();
+  sentence.beams = done ? std::vector<Beam>() : std::move(next);
+}
+
+std::vector<Hypothesis> Best(std::vector<Hypothesis> finished, int64_t count) {
+  std::stable_sort(finished.begin(), finished.end(), [](const auto& a, const auto& b) { return a.score > b.score; });
+  if (static_cast<int64_t>(finished.size()) > count) finished.resize(static_cast<size_t>(count));
+  return finished;
+}
+
+}  // namespace
+
+Hypotheses BeamSearch(StepModel& model, const std::vector<int64_t>& source_lengths, const DecodeOptions& options) {
+  CheckOptions(options);
+  std::vector<Sentence> sentences(source_lengths.size());
+  for (size_t i = 0; i < sentences.size(); ++i) {
+    const double limit = options.max_length_a * static_cast<double>(source_lengths[i]) + static_cast<double>(options.max_length_b);
+    sentences[i].limit = static_cast<int64_t>(std::min(limit, 1e6));
+    sentences[i].beams = {Beam{.row = static_cast<int64_t>(i)}};
+  }
+  for (int64_t step = 0;; ++step) {
+    std::vector<int64_t> tokens, from;
+    for (Sentence& sentence : sentences) {
+      for (Beam& beam : sentence.beams) {
+        tokens.push_back(beam.tokens.empty() ? kEos : beam.tokens.back());
+        from.push_back(beam.row);
+        beam.row = static_cast<int64_t>(from.size()) - 1;
+      }
+    }
+    if (tokens.empty()) break;
+    const at::Tensor log_p = model.Next(tokens, from).to(at::kFloat).contiguous();
+    const int64_t vocabulary = log_p.size(1);
+    GetKernels<float>().log_softmax(log_p.mutable_data_ptr<float>(), vocabulary, 0, log_p.size(0));
+    for (Sentence& sentence : sentences) {
+      if (!sentence.beams.empty()) Advance(sentence, log_p.const_data_ptr<float>(), vocabulary, step, options);
+    }
+  }
+  Hypotheses hypotheses;
+  for (Sentence& sentence : sentences) hypotheses.push_back(Best(std::move(sentence.finished), options.n_best));
+  return hypotheses;
+}
+
+}  // namespace strata::model

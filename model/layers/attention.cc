@@ -1,0 +1,232 @@
+#include "model/layers/attention.h"
+
+#include <cmath>
+
+#include "model/layers/autograd_types.h"
+
+namespace strata::model {
+namespace {
+
+// Keeps a plan alive inside an autograd context.
+struct PlanHolder : torch::CustomClassHolder {
+  explicit PlanHolder(std::shared_ptr<const AttentionPlan> held) : plan(std::move(held)) {}
+  std::shared_ptr<const AttentionPlan> plan;
+};
+
+// Views of the same rows: where queries, keys and values stand in joint or separate projections.
+struct Projected {
+  at::Tensor q;         // [N, stride], queries in the first D columns
+  at::Tensor kv;        // [M, stride]
+  int64_t key_column;   // of the keys; the values follow D later
+};
+
+template <typename T>
+typename Kernels<T>::Attention Call(const AttentionPlan& plan, const Projected& p, int64_t dim, int64_t heads,
+                                    const at::Tensor& context, const at::Tensor& probabilities, const DropoutSite& site) {
+  return {.shape = {.spans = plan.spans.data(),
+                    .count = static_cast<int64_t>(plan.spans.size()),
+                    .heads = heads,
+                    .head_dim = dim / heads,
+                    .causal = plan.causal},
+          .q = Data<T>(p.q),
+          .k = Data<T>(p.kv) + p.key_column,
+          .v = Data<T>(p.kv) + p.key_column + dim,
+          .q_stride = p.q.stride(0),
+          .kv_stride = p.kv.stride(0),
+          .context = MutableData<T>(context),
+          .context_stride = dim,
+          .probabilities = MutableData<T>(probabilities),
+          .dropout = site};
+}
+
+// softmax(q k^T) v, [N, D].
+at::Tensor RunAttention(const AttentionPlan& plan, const Projected& p, int64_t dim, int64_t heads,
+                        const at::Tensor& probabilities, const DropoutSite& site) {
+  const at::Tensor context = at::empty({p.q.size(0), dim}, p.q.options());
+  ByType(context, [&](auto zero) {
+    using T = decltype(zero);
+    const auto call = Call<T>(plan, p, dim, heads, context, probabilities, site);
+    at::parallel_for(0, call.shape.count, 1, [&](int64_t begin, int64_t end) { GetKernels<T>().attention(call, begin, end); });
+  });
+  return context;
+}
+
+// Gradients of the projections, in tensors of their shapes.
+void RunAttentionBackward(const AttentionPlan& plan, const Projected& p, int64_t dim, int64_t heads,
+                          const at::Tensor& probabilities, const DropoutSite& site, const at::Tensor& d_context,
+                          const at::Tensor& d_q, const at::Tensor& d_kv) {
+  ByType(d_context, [&](auto zero) {
+    using T = decltype(zero);
+    const typename Kernels<T>::AttentionBackward call{
+        .forward = Call<T>(plan, p, dim, heads, /*context=*/{}, probabilities, site),
+        .d_context = Data<T>(d_context),
+        .d_q = MutableData<T>(d_q),
+        .d_k = MutableData<T>(d_kv) + p.key_column,
+        .d_v = MutableData<T>(d_kv) + p.key_column + dim};
+    at::parallel_for(0, call.forward.shape.count, 1,
+                     [&](int64_t begin, int64_t end) { GetKernels<T>().attention_backward(call, begin, end); });
+  });
+}
+
+void Remember(AutogradContext* context, const std::shared_ptr<const AttentionPlan>& plan, int64_t heads, const DropoutSite& site) {
+  context->saved_data["plan"] = c10::IValue::make_capsule(c10::make_intrusive<PlanHolder>(plan));
+  context->saved_data["heads"] = heads;
+  context->saved_data["rate"] = site.rate;
+  context->saved_data["seed"] = static_cast<int64_t>(site.seed);
+}
+struct Remembered {
+  std::shared_ptr<const AttentionPlan> plan;
+  int64_t heads;
+  DropoutSite site;
+};
+Remembered Recall(AutogradContext* context) {
+  auto& data = context->saved_data;
+  return {static_cast<PlanHolder*>(data["plan"].toCapsule().get())->plan, data["heads"].toInt(),
+          {.rate = data["rate"].toDouble(), .seed = static_cast<uint64_t>(data["seed"].toInt())}};
+}
+
+at::Tensor Probabilities(const AttentionPlan& plan, const at::Tensor& like, bool keep) {
+  return keep ? at::empty({plan.probabilities}, like.options()) : at::Tensor();
+}
+
+class SelfAttentionFunction : public torch::autograd::Function<SelfAttentionFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& in_weight, const at::Tensor& in_bias,
+                            const at::Tensor& out_weight, const at::Tensor& out_bias,
+                            const std::shared_ptr<const AttentionPlan>& plan, int64_t heads, DropoutSite site, bool keep) {
+    const int64_t dim = x.size(1);
+    const at::Tensor joint = at::addmm(in_bias, x, in_weight.t());
+    const at::Tensor probabilities = Probabilities(*plan, x, keep);
+    const at::Tensor attended = RunAttention(*plan, {joint, joint, dim}, dim, heads, probabilities, site);
+    if (keep) {
+      context->save_for_backward({x, joint, probabilities, attended, in_weight, out_weight});
+      Remember(context, plan, heads, site);
+    }
+    return at::addmm(out_bias, attended, out_weight.t());
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &joint = saved[1], &probabilities = saved[2], &attended = saved[3], &in_weight = saved[4],
+                     &out_weight = saved[5];
+    const Remembered call = Recall(context);
+    const int64_t dim = x.size(1);
+    const at::Tensor d_y = gradients[0].contiguous();
+    const at::Tensor d_joint = at::empty_like(joint);
+    RunAttentionBackward(*call.plan, {joint, joint, dim}, dim, call.heads, probabilities, call.site, at::mm(d_y, out_weight),
+                         d_joint, d_joint);
+    const at::Tensor none;
+    return {at::mm(d_joint, in_weight), at::mm(d_joint.t(), x), ColumnSums(d_joint), at::mm(d_y.t(), attended),
+            ColumnSums(d_y), none, none, none, none};
+  }
+};
+
+class CrossAttentionFunction : public torch::autograd::Function<CrossAttentionFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& memory, const at::Tensor& in_weight,
+                            const at::Tensor& in_bias, const at::Tensor& out_weight, const at::Tensor& out_bias,
+                            const std::shared_ptr<const AttentionPlan>& plan, int64_t heads, DropoutSite site, bool keep) {
+    const int64_t dim = x.size(1);
+    const at::Tensor q = at::addmm(in_bias.narrow(0, 0, dim), x, in_weight.narrow(0, 0, dim).t());
+    const at::Tensor kv = at::addmm(in_bias.narrow(0, dim, 2 * dim), memory, in_weight.narrow(0, dim, 2 * dim).t());
+    const at::Tensor probabilities = Probabilities(*plan, x, keep);
+    const at::Tensor attended = RunAttention(*plan, {q, kv, 0}, dim, heads, probabilities, site);
+    if (keep) {
+      context->save_for_backward({x, memory, q, kv, probabilities, attended, in_weight, out_weight});
+      Remember(context, plan, heads, site);
+    }
+    return at::addmm(out_bias, attended, out_weight.t());
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &memory = saved[1], &q = saved[2], &kv = saved[3], &probabilities = saved[4],
+                     &attended = saved[5], &in_weight = saved[6], &out_weight = saved[7];
+    const Remembered call = Recall(context);
+    const int64_t dim = x.size(1);
+    const at::Tensor d_y = gradients[0].contiguous();
+    const at::Tensor d_q = at::empty_like(q), d_kv = at::empty_like(kv);
+    RunAttentionBackward(*call.plan, {q, kv, 0}, dim, call.heads, probabilities, call.site, at::mm(d_y, out_weight), d_q, d_kv);
+    const at::Tensor d_in_weight = at::empty_like(in_weight);
+    at::Tensor query_rows = d_in_weight.narrow(0, 0, dim), other_rows = d_in_weight.narrow(0, dim, 2 * dim);
+    at::mm_out(query_rows, d_q.t(), x);
+    at::mm_out(other_rows, d_kv.t(), memory);
+    const at::Tensor none;
+    return {at::mm(d_q, in_weight.narrow(0, 0, dim)),
+            at::mm(d_kv, in_weight.narrow(0, dim, 2 * dim)),
+            d_in_weight,
+            at::cat({ColumnSums(d_q), ColumnSums(d_kv)}),
+            at::mm(d_y.t(), attended),
+            ColumnSums(d_y),
+            none,
+            none,
+            none,
+            none};
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<const AttentionPlan> PlanAttention(const Packing& queries, const Packing& keys, int64_t heads, bool causal) {
+  auto plan = std::make_shared<AttentionPlan>();
+  plan->spans = Spans(queries, keys, heads, &plan->probabilities);
+  plan->causal = causal;
+  return plan;
+}
+
+Attention::Attention(ParameterStore& parameters, const std::string& prefix, const std::string& stack, int64_t layer, int64_t dim,
+                     int64_t heads, bool cross)
+    : dim_(dim), heads_(heads) {
+  const auto part = [&](const std::string& name, Role role, bool is_bias, Initial initial) {
+    return ParameterPart{.name = prefix + "." + name + (is_bias ? ".bias" : ".weight"),
+                         .role = role,
+                         .is_bias = is_bias,
+                         .stack = stack,
+                         .layer = layer,
+                         .rows = dim,
+                         .fan_in = dim,
+                         .fan_out = dim,
+                         .initial = initial,
+                         .cross_attention = cross};
+  };
+  const Initial joint = Initial::XavierUniform(dim, dim, std::sqrt(0.5));
+  const Initial linear_bias = Initial::Uniform(1 / std::sqrt(static_cast<double>(dim)));
+  std::vector<ParameterPart> weights, biases;
+  for (const auto& [name, role] : {std::pair("q_proj", Role::kQuery), {"k_proj", Role::kKey}, {"v_proj", Role::kValue}}) {
+    weights.push_back(part(name, role, false, joint));
+    biases.push_back(part(name, role, true, linear_bias));
+  }
+  in_weight_ = parameters.Add(prefix + ".in_proj_weight", {3 * dim, dim}, weights);
+  in_bias_ = parameters.Add(prefix + ".in_proj_bias", {3 * dim}, biases);
+  out_weight_ = parameters.Add(prefix + ".out_proj.weight", {dim, dim},
+                               {part("out_proj", Role::kOutProjection, false, Initial::XavierUniform(dim, dim))});
+  out_bias_ = parameters.Add(prefix + ".out_proj.bias", {dim},
+                             {part("out_proj", Role::kOutProjection, true, Initial::Constant(0))});
+}
+
+at::Tensor Attention::Self(const at::Tensor& x_ND, std::shared_ptr<const AttentionPlan> plan, const DropoutSite& dropout) const {
+  const bool keep = at::GradMode::is_enabled() && (x_ND.requires_grad() || in_weight_.requires_grad());
+  return SelfAttentionFunction::apply(x_ND, in_weight_, in_bias_, out_weight_, out_bias_, plan, heads_, dropout, keep);
+}
+
+at::Tensor Attention::Cross(const at::Tensor& x_ND, const at::Tensor& memory_MD, std::shared_ptr<const AttentionPlan> plan,
+                            const DropoutSite& dropout) const {
+  const bool keep =
+      at::GradMode::is_enabled() && (x_ND.requires_grad() || memory_MD.requires_grad() || in_weight_.requires_grad());
+  return CrossAttentionFunction::apply(x_ND, memory_MD, in_weight_, in_bias_, out_weight_, out_bias_, plan, heads_, dropout, keep);
+}
+
+at::Tensor Attention::ProjectJoint(const at::Tensor& x_ND) const { return at::addmm(in_bias_, x_ND, in_weight_.t()); }
+at::Tensor Attention::ProjectQuery(const at::Tensor& x_ND) const {
+  return at::addmm(in_bias_.narrow(0, 0, dim_), x_ND, in_weight_.narrow(0, 0, dim_).t());
+}
+at::Tensor Attention::ProjectKeysValues(const at::Tensor& memory_MD) const {
+  return at::addmm(in_bias_.narrow(0, dim_, 2 * dim_), memory_MD, in_weight_.narrow(0, dim_, 2 * dim_).t());
+}
+
+at::Tensor Attention::Attend(const at::Tensor& queries_ND, const at::Tensor& keys_values_M2D, const AttentionPlan& plan) const {
+  const at::Tensor attended = RunAttention(plan, {queries_ND, keys_values_M2D, 0}, dim_, heads_, /*probabilities=*/{}, {});
+  return at::addmm(out_bias_, attended, out_weight_.t());
+}
+
+}  // namespace strata::model

@@ -1,0 +1,51 @@
+// Multi-head attention over packed sentences, one joint projection for queries, keys and values.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/layers/packing.h"
+#include "model/layers/parameters.h"
+#include "model/layers/pass.h"
+
+namespace strata::model {
+
+// Who asks whom in one batch, shared by all layers.
+struct AttentionPlan {
+  std::vector<AttentionSpan> spans;
+  int64_t probabilities = 0;  // numbers that all layers' rows of probabilities hold, for each layer
+  bool causal = false;
+};
+std::shared_ptr<const AttentionPlan> PlanAttention(const Packing& queries, const Packing& keys, int64_t heads, bool causal);
+
+class Attention {
+ public:
+  // `prefix` is the attention's ("decoder.layers.0.encoder_attn"). Parameters in_proj_weight [3D, D] (rows of q, then k,
+  // then v), in_proj_bias, out_proj.weight, out_proj.bias.
+  Attention(ParameterStore& parameters, const std::string& prefix, const std::string& stack, int64_t layer, int64_t dim,
+            int64_t heads, bool cross);
+
+  int64_t heads() const { return heads_; }
+
+  // Queries, keys and values of x.
+  at::Tensor Self(const at::Tensor& x_ND, std::shared_ptr<const AttentionPlan> plan, const DropoutSite& dropout) const;
+  // Queries of x, keys and values of memory.
+  at::Tensor Cross(const at::Tensor& x_ND, const at::Tensor& memory_MD, std::shared_ptr<const AttentionPlan> plan,
+                   const DropoutSite& dropout) const;
+
+  // Pieces for incremental decoding, no gradients. Joint: [N, 3D]; Query: [N, D]; KeysValues: [M, 2D].
+  at::Tensor ProjectJoint(const at::Tensor& x_ND) const;
+  at::Tensor ProjectQuery(const at::Tensor& x_ND) const;
+  at::Tensor ProjectKeysValues(const at::Tensor& memory_MD) const;
+  // Attention of queries [N, >= D, given row stride] over keys and values [M, 2D], then the output projection.
+  at::Tensor Attend(const at::Tensor& queries_ND, const at::Tensor& keys_values_M2D, const AttentionPlan& plan) const;
+
+ private:
+  int64_t dim_, heads_;
+  at::Tensor in_weight_, in_bias_, out_weight_, out_bias_;
+};
+
+}  // namespace strata::model

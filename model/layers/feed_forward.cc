@@ -1,0 +1,68 @@
+#include "model/layers/feed_forward.h"
+
+#include <cmath>
+
+#include "model/layers/autograd_types.h"
+
+namespace strata::model {
+namespace {
+
+class FeedForwardFunction : public torch::autograd::Function<FeedForwardFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight1, const at::Tensor& bias1,
+                            const at::Tensor& weight2, const at::Tensor& bias2, DropoutSite site) {
+    const at::Tensor hidden = at::mm(x, weight1.t());
+    ByType(hidden, [&](auto zero) {
+      using T = decltype(zero);
+      at::parallel_for(0, hidden.size(0), kRowGrain, [&](int64_t begin, int64_t end) {
+        GetKernels<T>().bias_relu(MutableData<T>(hidden), Data<T>(bias1), hidden.size(1), site, begin, end);
+      });
+    });
+    context->save_for_backward({x, hidden, weight1, weight2});
+    context->saved_data["scale"] = 1 / (1 - site.rate);
+    return at::addmm(bias2, hidden, weight2.t());
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &hidden = saved[1], &weight1 = saved[2], &weight2 = saved[3];
+    const at::Tensor d_y = gradients[0].contiguous();
+    const at::Tensor d_hidden = at::mm(d_y, weight2);
+    const at::Tensor d_bias1 = at::zeros({hidden.size(1)}, hidden.options());
+    ByType(hidden, [&](auto zero) {
+      using T = decltype(zero);
+      GetKernels<T>().relu_backward(MutableData<T>(d_hidden), Data<T>(hidden), MutableData<T>(d_bias1), hidden.size(1),
+                                    context->saved_data["scale"].toDouble(), 0, hidden.size(0));
+    });
+    return {at::mm(d_hidden, weight1), at::mm(d_hidden.t(), x), d_bias1,
+            at::mm(d_y.t(), hidden),   ColumnSums(d_y),         at::Tensor()};
+  }
+};
+
+}  // namespace
+
+FeedForward::FeedForward(ParameterStore& parameters, const std::string& prefix, const std::string& stack, int64_t layer,
+                         int64_t dim, int64_t inner) {
+  const auto add = [&](const std::string& name, Role role, bool is_bias, int64_t out, int64_t in) {
+    // torch's Linear: uniform within 1 / sqrt(fan in), weight and bias alike.
+    const ParameterPart part{.name = prefix + "." + name,
+                             .role = role,
+                             .is_bias = is_bias,
+                             .stack = stack,
+                             .layer = layer,
+                             .fan_in = in,
+                             .fan_out = out,
+                             .initial = Initial::Uniform(1 / std::sqrt(static_cast<double>(in)))};
+    return is_bias ? parameters.Add(part.name, {out}, {part}) : parameters.Add(part.name, {out, in}, {part});
+  };
+  weight1_ = add("fc1.weight", Role::kFc1, false, inner, dim);
+  bias1_ = add("fc1.bias", Role::kFc1, true, inner, dim);
+  weight2_ = add("fc2.weight", Role::kFc2, false, dim, inner);
+  bias2_ = add("fc2.bias", Role::kFc2, true, dim, inner);
+}
+
+at::Tensor FeedForward::operator()(const at::Tensor& x_ND, const DropoutSite& activation) const {
+  return FeedForwardFunction::apply(x_ND, weight1_, bias1_, weight2_, bias2_, activation);
+}
+
+}  // namespace strata::model

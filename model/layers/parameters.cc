@@ -1,0 +1,74 @@
+#include "model/layers/parameters.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <cmath>
+#include <stdexcept>
+
+namespace strata::model {
+namespace {
+
+// FNV-1a over the name, then splitmix64's finaliser over both.
+uint64_t SeedOf(uint64_t seed, const std::string& name) {
+  uint64_t hash = 0xcbf29ce484222325ull;
+  for (const unsigned char c : name) hash = (hash ^ c) * 0x100000001b3ull;
+  uint64_t z = hash + seed * 0x9e3779b97f4a7c15ull;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+  return z ^ (z >> 31);
+}
+
+void Fill(at::Tensor rows, const ParameterPart& part, uint64_t seed) {
+  const double amount = part.initial.amount;
+  at::Generator generator = at::detail::createCPUGenerator(SeedOf(seed, part.name));
+  switch (part.initial.kind) {
+    case Initial::Kind::kConstant:
+      rows.fill_(amount);
+      break;
+    case Initial::Kind::kUniform:
+      rows.uniform_(-amount, amount, generator);
+      break;
+    case Initial::Kind::kNormal:
+      rows.normal_(0, amount, generator);
+      break;
+  }
+  if (part.zero_row >= 0) rows.select(0, part.zero_row).zero_();
+}
+
+}  // namespace
+
+Initial Initial::XavierUniform(int64_t fan_in, int64_t fan_out, double gain) {
+  return Uniform(gain * std::sqrt(6.0 / static_cast<double>(fan_in + fan_out)));
+}
+Initial Initial::XavierNormal(int64_t fan_in, int64_t fan_out, double gain) {
+  return Normal(gain * std::sqrt(2.0 / static_cast<double>(fan_in + fan_out)));
+}
+
+at::Tensor ParameterStore::Add(const std::string& name, at::IntArrayRef shape, std::vector<ParameterPart> parts) {
+  for (const Parameter& other : parameters_) {
+    if (other.name == name) throw std::logic_error("parameter \"" + name + "\" is there already");
+  }
+  if (parts.size() == 1) parts[0].rows = shape[0];
+  int64_t rows = 0;
+  for (ParameterPart& part : parts) {
+    part.begin = rows;
+    rows += part.rows;
+  }
+  if (rows != shape[0]) throw std::logic_error("the parts of \"" + name + "\" do not cover it");
+  at::Tensor tensor = at::zeros(shape, at::kFloat);
+  tensor.set_requires_grad(true);
+  parameters_.push_back({name, tensor, std::move(parts)});
+  return tensor;
+}
+
+void ParameterStore::Draw(uint64_t seed) {
+  at::NoGradGuard no_grad;
+  for (Parameter& parameter : parameters_) {
+    for (const ParameterPart& part : parameter.parts) {
+      Fill(parameter.tensor.detach().narrow(0, part.begin, part.rows), part, seed);
+    }
+  }
+}
+
+}  // namespace strata::model
