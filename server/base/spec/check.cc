@@ -46,18 +46,6 @@ std::string Listed(const nlohmann::json& entry, const std::string& key) {
   return absl::StrJoin(entry[key].get<std::vector<std::string>>(), ", ");
 }
 
-absl::Status CheckRegistered(const v1::TrialSpec& spec, const Field& field, const std::string& registry_json) {
-  if (field.rule->registry().empty() || registry_json.empty()) return absl::OkStatus();
-  const std::string value = *GetField(spec, field.path);
-  const std::vector<std::string> names = RegisteredNames(registry_json, field.rule->registry());
-  if (std::find(names.begin(), names.end(), value) != names.end()) return absl::OkStatus();
-  const std::string nearest = Nearest(value, names);
-  return absl::InvalidArgumentError(absl::StrCat(field.path, ": ", Quoted(value), " is none of the trainer's ",
-                                                 field.rule->registry(), ". ",
-                                                 nearest.empty() ? "" : absl::StrCat("Do you mean ", nearest, "? "),
-                                                 "There are ", absl::StrJoin(names, ", "), "."));
-}
-
 // What the registry says of task, scheme, depth, embeddings and metrics together.
 absl::Status CheckCombination(const v1::TrialSpec& spec, const nlohmann::json& registry) {
   const std::string& kind = spec.task().kind();
@@ -114,6 +102,17 @@ absl::StatusOr<Layers> ParseDepth(const std::string& text) {
   return dash == std::string::npos ? Layers{0, first} : Layers{first, second};
 }
 
+absl::Status CheckRegisteredName(const Field& field, const std::string& value, const std::string& registry_json) {
+  if (field.rule->registry().empty() || registry_json.empty()) return absl::OkStatus();
+  const std::vector<std::string> names = RegisteredNames(registry_json, field.rule->registry());
+  if (std::find(names.begin(), names.end(), value) != names.end()) return absl::OkStatus();
+  const std::string nearest = Nearest(value, names);
+  return absl::InvalidArgumentError(absl::StrCat(field.path, ": ", Quoted(value), " is none of the trainer's ",
+                                                 field.rule->registry(), ". ",
+                                                 nearest.empty() ? "" : absl::StrCat("Do you mean ", nearest, "? "),
+                                                 "There are ", absl::StrJoin(names, ", "), "."));
+}
+
 absl::Status ValidateFields(const v1::TrialSpec& spec, const std::string& registry_json) {
   if (spec.evaluate_size() > kMaxEvaluations) {
     return absl::InvalidArgumentError(
@@ -131,7 +130,7 @@ absl::Status ValidateFields(const v1::TrialSpec& spec, const std::string& regist
         return absl::InvalidArgumentError(
             absl::StrCat(path, " is not given. Write for example ", of_first.rule->example(), "."));
       if (const absl::Status status = SetField(scratch, path, text); !status.ok()) return status;
-      if (const absl::Status status = CheckRegistered(spec, *FindField(path), registry_json); !status.ok())
+      if (const absl::Status status = CheckRegisteredName(*FindField(path), text, registry_json); !status.ok())
         return status;
     }
   }

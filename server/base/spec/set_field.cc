@@ -110,8 +110,10 @@ void Fill(Message& section, const FieldDescriptor* in, int item, std::vector<std
 }  // namespace
 
 std::string ShortestNumber(double value) {
-  char buffer[32];
-  const auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value);
+  char buffer[64];
+  const bool plain = std::abs(value) >= 1e-4 && std::abs(value) < 1e9;
+  const auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value,
+                                          plain ? std::chars_format::fixed : std::chars_format::general);
   return std::string(buffer, end);
 }
 

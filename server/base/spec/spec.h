@@ -56,6 +56,9 @@ struct Layers {
 };
 absl::StatusOr<Layers> ParseDepth(const std::string& text);
 
+// Whether `value` is registered, where the field's rule names a list of the registry. OK with an empty registry.
+absl::Status CheckRegisteredName(const Field& field, const std::string& value, const std::string& registry_json);
+
 // The names in one list of the registry: "schemes", "tasks" or "metrics". Empty if it holds none.
 std::vector<std::string> RegisteredNames(const std::string& registry_json, const std::string& list);
 

@@ -1,0 +1,66 @@
+#include "client/connection.h"
+
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+
+namespace strata::client {
+namespace {
+
+constexpr int kLargestMessage = 64 << 20;
+
+std::shared_ptr<grpc::Channel> Open(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kLargestMessage);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20000);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+}  // namespace
+
+Connection::Connection(const std::string& address)
+    : address_(address),
+      channel_(Open(address)),
+      experiments_(v1::ExperimentService::NewStub(channel_)),
+      trials_(v1::TrialService::NewStub(channel_)),
+      jobs_(v1::JobService::NewStub(channel_)),
+      datasets_(v1::DatasetService::NewStub(channel_)),
+      metrics_(v1::MetricService::NewStub(channel_)),
+      artifacts_(v1::ArtifactService::NewStub(channel_)),
+      workers_(v1::WorkerService::NewStub(channel_)) {}
+
+absl::Status Connection::Explain(const grpc::Status& status) const {
+  if (status.ok()) return absl::OkStatus();
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+    return absl::UnavailableError(
+        absl::StrCat("No coordinator at ", address_, ". Start one with 'strata up', or name another with --address."));
+  }
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    return absl::DeadlineExceededError(absl::StrCat("The coordinator at ", address_, " did not answer within ",
+                                                    kDeadline.count(), " s. Its log says what it does; try again."));
+  }
+  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+    return absl::UnimplementedError(absl::StrCat("What answers at ", address_,
+                                                 " does not know this call: it is no coordinator, "
+                                                 "or one of another version. Name another with --address."));
+  }
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+bool Connection::Reachable() const {
+  const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(2);
+  for (;;) {
+    const grpc_connectivity_state state = channel_->GetState(/*try_to_connect=*/true);
+    if (state == GRPC_CHANNEL_READY) return true;
+    if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN) return false;
+    if (!channel_->WaitForStateChange(state, deadline)) return false;
+  }
+}
+
+void Connection::Pause() { std::this_thread::sleep_for(std::chrono::milliseconds(200)); }
+
+}  // namespace strata::client

@@ -1,0 +1,276 @@
+#include "client/spec/explain.h"
+
+#include <map>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "nlohmann/json.hpp"
+#include "server/base/spec/spec.h"
+
+namespace strata::client {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using Json = nlohmann::ordered_json;
+
+struct TopKey {
+  const char* key;
+  const char* meaning;
+  const char* example;
+};
+
+constexpr TopKey kTopKeys[] = {
+    {"experiment", "Name of the experiment: lower-case letters, digits and hyphens. The service adds a number to it.",
+     "experiment: depth-by-scheme"},
+    {"grid",
+     "Axes. Any field may be one; their product makes the trials, the last axis varying fastest. An axis stands above "
+     "a value "
+     "that its section gives.",
+     "grid: {scheme: [post_ln, b2t], depth: [3L-3L, 18L-18L], seed: [1]}"},
+    {"include", "Cells added to the grid.", "include: [{scheme: b2t, depth: 50L-50L, model.rescale_init: true}]"},
+    {"exclude", "Cells taken out of the grid: those that have all settings of an item.",
+     "exclude: [{scheme: post_ln, depth: 18L-18L}]"},
+    {"overrides", "Changes of some cells, in order: where all of `when` holds, `set` is applied.",
+     "overrides: [{when: {scheme: t_fixup}, set: {train.warmup: 1}}]"}};
+
+// The values of ExampleSpec that are not defaults.
+const std::map<std::string, std::string>& ExampleValues() {
+  static const auto* values = new std::map<std::string, std::string>{{"task.kind", "translation"},
+                                                                     {"task.dataset", "debian-en-de"},
+                                                                     {"model.dim", "64"},
+                                                                     {"model.ffn_dim", "256"},
+                                                                     {"model.heads", "4"},
+                                                                     {"train.updates", "600"},
+                                                                     {"train.max_tokens", "1024"},
+                                                                     {"train.warmup", "400"},
+                                                                     {"train.validate_every", "50"},
+                                                                     {"evaluate[0].metric", "bleu"},
+                                                                     {"evaluate[0].sentences", "200"}};
+  return *values;
+}
+
+std::string Shorthand(const std::string& path) {
+  if (path == "model.scheme" || path == "model.depth" || path == "train.seed") return path.substr(path.find('.') + 1);
+  return "";
+}
+
+nlohmann::json Registered(const std::string& registry_json, const std::string& list) {
+  const auto registry = nlohmann::json::parse(registry_json, nullptr, false);
+  return registry.is_object() && registry.contains(list) ? registry[list] : nlohmann::json::array();
+}
+
+std::string ExplainField(const base::Field& field, const std::string& registry_json) {
+  std::string text = absl::StrCat(field.path, "\n  ", base::CommentOf(field.descriptor->full_name()), "\n\n");
+  absl::StrAppend(&text, "  takes     ", base::Accepts(field), "\n");
+  absl::StrAppend(&text, "  default   ",
+                  field.rule->has_default_value() ? field.rule->default_value() : "none: required", "\n");
+  const std::string& value = field.rule->has_default_value() ? field.rule->default_value() : field.rule->example();
+  absl::StrAppend(&text, "  in YAML   ", field.section, ": ", field.item < 0 ? "" : "[", "{", field.descriptor->name(),
+                  ": ", value, "}", field.item < 0 ? "" : "]", "\n");
+  const std::string brief = Shorthand(field.path);
+  absl::StrAppend(&text, "  as axis   grid: {", brief.empty() ? field.path : brief, ": [", value, ", ...]}\n");
+  absl::StrAppend(&text, "  for all   --set ", brief.empty() ? field.path : brief, "=", value, "\n");
+  if (field.rule->registry().empty()) return text;
+  const auto entries = Registered(registry_json, field.rule->registry());
+  if (entries.empty()) return text;
+  absl::StrAppend(&text, "\n  ", field.rule->registry(), ":\n");
+  for (const auto& entry : entries) {
+    absl::StrAppend(&text, absl::StrFormat("  %-14s %s\n", entry.value("name", ""), entry.value("summary", "")));
+  }
+  return text;
+}
+
+// One of the registry's entries: "b2t", "bleu".
+std::string ExplainRegistered(const nlohmann::json& entry, const std::string& list) {
+  std::string text =
+      absl::StrCat(entry.value("name", ""), " (one of the ", list, ")\n  ", entry.value("summary", ""), "\n");
+  for (const auto& [key, value] : entry.items()) {
+    if (key == "name" || key == "summary") continue;
+    std::string shown = value.is_string() ? value.get<std::string>() : value.dump();
+    if (value.is_array() && !value.empty() && value[0].is_string())
+      shown = absl::StrJoin(value.get<std::vector<std::string>>(), ", ");
+    absl::StrAppend(&text, absl::StrFormat("  %-18s %s\n", key, shown));
+  }
+  return text;
+}
+
+std::string ExplainSection(const FieldDescriptor* section) {
+  std::string text = absl::StrCat(section->name(), section->is_repeated() ? " (a list)" : "", "\n  ",
+                                  base::CommentOf(section->full_name()), "\n\n");
+  for (const base::Field& field : base::AllFields()) {
+    if (field.section != section->name()) continue;
+    const std::string standing =
+        field.rule->has_default_value() ? absl::StrCat("[", field.rule->default_value(), "]") : "required";
+    absl::StrAppend(&text, absl::StrFormat("  %-28s %-14s %s\n", field.descriptor->name(), standing,
+                                           base::CommentOf(field.descriptor->full_name())));
+  }
+  return text;
+}
+
+std::string ExplainAll() {
+  std::string text = "Keys of a spec. 'strata spec explain KEY' says more of one.\n\n";
+  for (const TopKey& key : kTopKeys) absl::StrAppend(&text, absl::StrFormat("%s\n  %s\n\n", key.key, key.meaning));
+  for (int i = 0; i < v1::TrialSpec::descriptor()->field_count(); ++i) {
+    absl::StrAppend(&text, ExplainSection(v1::TrialSpec::descriptor()->field(i)), "\n");
+  }
+  return text;
+}
+
+Json FieldSchema(const base::Field& field, const std::string& registry_json) {
+  Json schema;
+  schema["description"] = base::CommentOf(field.descriptor->full_name());
+  const v1::FieldRule& rule = *field.rule;
+  switch (field.descriptor->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+    case FieldDescriptor::CPPTYPE_INT64:
+      schema["type"] = "integer";
+      break;
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      schema["type"] = "number";
+      break;
+    case FieldDescriptor::CPPTYPE_BOOL:
+      schema["type"] = "boolean";
+      break;
+    default:
+      schema["type"] = "string";
+  }
+  if (rule.has_min()) schema[rule.above_min() ? "exclusiveMinimum" : "minimum"] = rule.min();
+  if (rule.has_max()) schema[rule.below_max() ? "exclusiveMaximum" : "maximum"] = rule.max();
+  if (field.path == "model.depth") schema["pattern"] = "^[1-9][0-9]*L(-[1-9][0-9]*L)?$";
+  if (!rule.choices().empty()) schema["enum"] = std::vector<std::string>(rule.choices().begin(), rule.choices().end());
+  const std::vector<std::string> names =
+      rule.registry().empty() ? std::vector<std::string>() : base::RegisteredNames(registry_json, rule.registry());
+  if (!names.empty()) schema["enum"] = names;
+  if (rule.has_default_value()) {
+    const Json value = Json::parse(rule.default_value(), nullptr, false);
+    schema["default"] = schema["type"] == "string" || value.is_discarded() ? Json(rule.default_value()) : value;
+  }
+  return schema;
+}
+
+Json Closed(const std::string& description) {
+  Json schema;
+  schema["type"] = "object";
+  if (!description.empty()) schema["description"] = description;
+  schema["additionalProperties"] = false;
+  schema["properties"] = Json::object();
+  return schema;
+}
+
+// Paths as keys: values (a cell), or lists of them (axes).
+Json PathsSchema(const std::string& description, const std::string& registry_json, bool lists) {
+  Json schema = Closed(description);
+  for (const base::Field& field : base::AllFields()) {
+    const Json value = FieldSchema(field, registry_json);
+    const Json entry =
+        lists ? Json{{"type", "array"}, {"minItems", 1}, {"uniqueItems", true}, {"items", value}} : value;
+    if (const std::string brief = Shorthand(field.path); !brief.empty()) schema["properties"][brief] = entry;
+    schema["properties"][field.path] = entry;
+  }
+  if (lists) schema["patternProperties"] = {{"^evaluate\\[[0-9]+\\]\\.", {{"type", "array"}}}};
+  return schema;
+}
+
+Json List(const Json& items) { return {{"type", "array"}, {"items", items}}; }
+
+}  // namespace
+
+absl::StatusOr<std::string> ExplainKey(const std::string& key, const std::string& registry_json) {
+  if (key.empty()) return ExplainAll();
+  for (const TopKey& top : kTopKeys) {
+    if (key == top.key) return absl::StrCat(top.key, "\n  ", top.meaning, "\n\n  ", top.example, "\n");
+  }
+  if (const FieldDescriptor* section = v1::TrialSpec::descriptor()->FindFieldByName(key))
+    return ExplainSection(section);
+  const auto field = base::FindField(key);
+  if (field.ok()) return ExplainField(*field, registry_json);
+  for (const base::Field& candidate : base::AllFields()) {  // "evaluate.beam", "beam"
+    const std::string name = candidate.descriptor->name();
+    if (key == name || key == absl::StrCat(candidate.section, ".", name)) return ExplainField(candidate, registry_json);
+  }
+  std::vector<std::string> names;
+  for (const char* list : {"schemes", "tasks", "metrics", "options"}) {
+    for (const auto& entry : Registered(registry_json, list)) {
+      if (entry.value("name", "") == key) return ExplainRegistered(entry, list);
+      names.push_back(entry.value("name", ""));
+    }
+  }
+  const std::string nearest = base::Nearest(key, names);
+  if (!nearest.empty())
+    return absl::InvalidArgumentError(absl::StrCat("There is no key \"", key, "\". Do you mean ", nearest, "?"));
+  return field.status();
+}
+
+std::string JsonSchema(const std::string& registry_json) {
+  Json schema = Closed("A grid of trainings, as 'strata submit' takes it.");
+  schema["$schema"] = "https://json-schema.org/draft/2020-12/schema";
+  schema["title"] = "Strata experiment";
+  Json& properties = schema["properties"];
+  properties["experiment"] = {
+      {"type", "string"}, {"description", kTopKeys[0].meaning}, {"pattern", "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"}};
+  for (int i = 0; i < v1::TrialSpec::descriptor()->field_count(); ++i) {
+    const FieldDescriptor* section = v1::TrialSpec::descriptor()->field(i);
+    Json fields = Closed(base::CommentOf(section->full_name()));
+    for (const base::Field& field : base::AllFields()) {
+      if (field.section == section->name())
+        fields["properties"][field.descriptor->name()] = FieldSchema(field, registry_json);
+    }
+    if (section->is_repeated()) fields["required"] = {"metric"};
+    properties[section->name()] = section->is_repeated()
+                                      ? Json{{"type", "array"}, {"maxItems", base::kMaxEvaluations}, {"items", fields}}
+                                      : fields;
+  }
+  properties["grid"] = PathsSchema(kTopKeys[1].meaning, registry_json, /*lists=*/true);
+  const Json cell = PathsSchema("", registry_json, /*lists=*/false);
+  properties["include"] = List(cell);
+  properties["exclude"] = List(cell);
+  Json change = Closed(kTopKeys[4].meaning);
+  change["properties"] = {{"when", cell}, {"set", cell}};
+  change["required"] = {"set"};
+  properties["overrides"] = List(change);
+  schema["required"] = {"experiment"};
+  return schema.dump(2) + "\n";
+}
+
+std::string ExampleSpec() {
+  std::string text =
+      "# A grid of trainings. Submit it with 'strata submit FILE'; 'strata spec explain KEY' says more of a key.\n"
+      "# Lines that begin with '#' show defaults: take the '#' away to change one.\n\n"
+      "# Name of the experiment; the service adds a number to it.\nexperiment: depth-by-scheme\n";
+  std::string section;
+  for (const base::Field& field : base::AllFields()) {
+    if (!Shorthand(field.path).empty()) continue;  // axes below
+    if (field.section != section) {
+      section = field.section;
+      const FieldDescriptor* descriptor = v1::TrialSpec::descriptor()->FindFieldByName(section);
+      const auto& values = ExampleValues();
+      const bool given =
+          values.lower_bound(section) != values.end() && values.lower_bound(section)->first.rfind(section, 0) == 0;
+      absl::StrAppend(&text, "\n# ", base::CommentOf(descriptor->full_name()), "\n", given ? "" : "# ", section, ":\n");
+    }
+    const auto value = ExampleValues().find(field.path);
+    const bool given = value != ExampleValues().end();
+    const bool first_item = field.item == 0 && field.descriptor->number() == 1;
+    const std::string line =
+        absl::StrCat(given ? "" : "# ",
+                     field.item < 0 ? "  "
+                     : first_item   ? "  - "
+                                    : "    ",
+                     field.descriptor->name(), ": ", given ? value->second : field.rule->default_value());
+    absl::StrAppend(&text, absl::StrFormat("%-40s # %s\n", line, base::CommentOf(field.descriptor->full_name())));
+  }
+  absl::StrAppend(
+      &text,
+      "\n# Axes: their product makes the trials, the last varying fastest. Any field may be one, by its path:\n"
+      "# train.learning_rate: [5e-4, 1e-3].\ngrid:\n  scheme: [post_ln, pre_ln, b2t]\n  depth: [3L-3L, 18L-18L]\n  "
+      "seed: [1]\n\n"
+      "# Cells added to the grid and taken out of it, and changes of some:\n"
+      "# include: [{scheme: b2t, depth: 50L-50L, seed: 1, model.rescale_init: true}]\n# exclude: [{scheme: post_ln, "
+      "depth: 18L-18L}]\n"
+      "# overrides: [{when: {depth: 18L-18L}, set: {train.warmup: 800}}]\n");
+  return text;
+}
+
+}  // namespace strata::client
