@@ -1,6 +1,7 @@
 #include "model/diagnostics/gradient_norms.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 namespace strata::model {

@@ -1,0 +1,320 @@
+#include "worker/trainer/checkpoint.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <sstream>
+#include <system_error>
+
+#include "model/data/file.h"
+#include "worker/trainer/checkpoint_state.h"
+#include "worker/trainer/failure.h"
+
+namespace strata::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kFormat[] = "strata-checkpoint-1";
+constexpr char kIndex[] = "index.json";
+constexpr char kRandomState[] = "random.cpu";
+
+class Sha256Stream {
+ public:
+  Sha256Stream() : context_(EVP_MD_CTX_new()) { EVP_DigestInit_ex(context_, EVP_sha256(), nullptr); }
+  ~Sha256Stream() { EVP_MD_CTX_free(context_); }
+  Sha256Stream(const Sha256Stream&) = delete;
+  Sha256Stream& operator=(const Sha256Stream&) = delete;
+  void Add(const void* data, size_t bytes) { EVP_DigestUpdate(context_, data, bytes); }
+  std::string Hex() {
+    unsigned char digest[32];
+    EVP_DigestFinal_ex(context_, digest, nullptr);
+    std::string text;
+    for (const unsigned char byte : digest) {
+      constexpr char kDigits[] = "0123456789abcdef";
+      text += {kDigits[byte >> 4], kDigits[byte & 15]};
+    }
+    return text;
+  }
+
+ private:
+  EVP_MD_CTX* context_;
+};
+
+std::string TensorsHash(model::NamedTensors tensors, const std::string& also = "") {
+  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  Sha256Stream hash;
+  for (const auto& [name, tensor] : tensors) {
+    hash.Add(name.c_str(), name.size() + 1);
+    const at::Tensor plain = tensor.detach().to(at::kCPU).contiguous();
+    hash.Add(plain.const_data_ptr(), plain.nbytes());
+  }
+  hash.Add(also.data(), also.size());
+  return hash.Hex();
+}
+
+std::map<std::string, std::string> Metadata(const CheckpointIdentity& identity, int64_t update) {
+  std::string lines;
+  for (const std::string& line : identity.spec_lines) lines += line + "\n";
+  return {{"format", kFormat},
+          {"update", std::to_string(update)},
+          {"spec", lines},
+          {"dataset_digest", identity.dataset_digest},
+          {"world_size", std::to_string(identity.world_size)},
+          {"threads", std::to_string(identity.threads)},
+          {"isa", identity.isa},
+          {"device", identity.device},
+          {"libtorch", identity.libtorch}};
+}
+
+// "path=value" lines that differ, as a person reads them; `prefixes` empty: all lines count.
+std::string Differences(const std::string& theirs, const std::vector<std::string>& ours, const std::vector<std::string>& prefixes) {
+  const auto split = [](const std::string& line) {
+    const size_t equals = line.find('=');
+    return std::pair(line.substr(0, equals), equals == std::string::npos ? "" : line.substr(equals + 1));
+  };
+  std::map<std::string, std::string> there;
+  std::istringstream lines(theirs);
+  for (std::string line; std::getline(lines, line);) there.insert(split(line));
+  std::string text;
+  for (const std::string& line : ours) {
+    const auto [path, value] = split(line);
+    const bool counts = prefixes.empty() || std::ranges::any_of(prefixes, [&](const auto& p) { return path.starts_with(p); });
+    const auto found = there.find(path);
+    if (!counts || (found != there.end() && found->second == value)) continue;
+    text += (text.empty() ? "" : "; ") + path + " is " + (found == there.end() ? "missing" : found->second) + " there and " + value + " here";
+  }
+  return text;
+}
+
+void CheckIdentity(const fs::path& file, const std::map<std::string, std::string>& metadata, const CheckpointIdentity& identity,
+                   const std::vector<std::string>& prefixes) {
+  std::string differences = Differences(metadata.at("spec"), identity.spec_lines, prefixes);
+  if (metadata.at("dataset_digest") != identity.dataset_digest) {
+    differences += (differences.empty() ? "" : "; ") + std::string("the dataset is another one");
+  }
+  if (differences.empty()) return;
+  throw Failure(Cause::kBadSpec, "Checkpoint " + file.string() + " was written by another spec: " + differences +
+                                     ". Give the spec that wrote it, or another --out.");
+}
+
+model::SafetensorsReader OpenCheckpoint(const fs::path& file) {
+  model::SafetensorsReader reader(file);
+  for (const char* key : {"format", "update", "spec", "dataset_digest"}) {
+    if (!reader.metadata().contains(key)) throw std::runtime_error(file.string() + " is no checkpoint of Strata: it lacks \"" + key + "\".");
+  }
+  if (reader.metadata().at("format") != kFormat) {
+    throw std::runtime_error(file.string() + " has the format \"" + reader.metadata().at("format") + "\", not " + kFormat + ".");
+  }
+  return reader;
+}
+
+void CopyInto(const model::SafetensorsReader& reader, const fs::path& file, const std::string& prefix,
+              const std::vector<model::NamedParameter>& targets) {
+  at::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : targets) {
+    const at::Tensor stored = reader.Get(prefix + name);
+    if (stored.sizes() != tensor.sizes() || stored.scalar_type() != tensor.scalar_type()) {
+      throw std::runtime_error(file.string() + " holds \"" + prefix + name + "\" in another shape or type.");
+    }
+    tensor.detach().copy_(stored);
+  }
+}
+
+}  // namespace
+
+std::string WeightsHash(const std::vector<model::NamedParameter>& parameters) {
+  model::NamedTensors tensors;
+  for (const auto& [name, tensor] : parameters) tensors.emplace_back(name, tensor);
+  return TensorsHash(std::move(tensors));
+}
+
+CheckpointStore::CheckpointStore(fs::path folder, int64_t keep, EventLog* events)
+    : folder_(std::move(folder)), keep_(keep), events_(events) {
+  fs::create_directories(folder_);
+  ReadIndex();
+}
+
+bool CheckpointStore::Empty() const {
+  return std::none_of(fs::directory_iterator(folder_), fs::directory_iterator(), [](const auto& entry) {
+    return entry.path().extension() == ".safetensors" || entry.path().filename() == kIndex;
+  });
+}
+
+void CheckpointStore::Commit(const std::string& file, const std::string& kind, int64_t update, const model::NamedTensors& tensors,
+                             const std::map<std::string, std::string>& metadata) {
+  const fs::path target = folder_ / file, partial = folder_ / (file + ".partial");
+  events_->Sync();  // what was measured up to here is on disk before the checkpoint that skips it
+  Entry entry{.file = file, .kind = kind, .update = update};
+  try {
+    model::WriteSafetensors(partial, tensors, metadata);
+    entry.sha256 = model::FileSha256(partial);
+    entry.bytes = fs::file_size(partial);
+    fs::rename(partial, target);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove(partial, ignored);
+    throw;
+  }
+  model::SyncFolder(folder_);
+  std::erase_if(entries_, [&](const Entry& other) { return other.file == file; });
+  entries_.push_back(entry);
+  WriteIndex();
+  events_->Emit("checkpoint", {{"update", update}, {"file", folder_.filename().string() + "/" + file},
+                               {"sha256", entry.sha256}, {"bytes", entry.bytes}, {"kind", kind}});
+}
+
+std::string CheckpointStore::SaveResumable(const model::Adam& adam, const at::Tensor& random_state, const TrainingState& state,
+                                           const CheckpointIdentity& identity) {
+  model::NamedTensors tensors;
+  for (const auto& [name, tensor] : adam.flat().parameters()) tensors.emplace_back("model." + name, tensor);
+  for (const auto& [name, tensor] : adam.State()) tensors.emplace_back("optimizer." + name, tensor);
+  tensors.emplace_back(kRandomState, random_state);
+  auto metadata = Metadata(identity, state.update);
+  metadata["state"] = ToJson(state, adam.steps()).dump();
+  metadata["content_sha256"] = TensorsHash(tensors, metadata["state"]);
+  char file[64];
+  std::snprintf(file, sizeof file, "update-%08lld.safetensors", static_cast<long long>(state.update));
+  Commit(file, "resumable", state.update, tensors, metadata);
+  DropOld();
+  return folder_.filename().string() + "/" + file;
+}
+
+void CheckpointStore::SaveWeights(const std::string& kind, const std::vector<model::NamedParameter>& parameters, int64_t update,
+                                  const CheckpointIdentity& identity) {
+  model::NamedTensors tensors;
+  for (const auto& [name, tensor] : parameters) tensors.emplace_back("model." + name, tensor);
+  auto metadata = Metadata(identity, update);
+  metadata["content_sha256"] = TensorsHash(tensors);
+  Commit(kind + ".safetensors", kind, update, tensors, metadata);
+}
+
+void CheckpointStore::DropOld() {
+  std::vector<Entry> resumable;
+  for (const Entry& entry : entries_) {
+    if (entry.kind == "resumable") resumable.push_back(entry);
+  }
+  if (resumable.size() <= static_cast<size_t>(keep_)) return;
+  std::sort(resumable.begin(), resumable.end(), [](const Entry& a, const Entry& b) { return a.update < b.update; });
+  resumable.resize(resumable.size() - static_cast<size_t>(keep_));
+  for (const Entry& old : resumable) std::erase_if(entries_, [&](const Entry& entry) { return entry.file == old.file; });
+  WriteIndex();  // first, so that the index never names what is gone
+  for (const Entry& old : resumable) fs::remove(folder_ / old.file);
+}
+
+void CheckpointStore::WriteIndex() const {
+  Json list = Json::array();
+  for (const Entry& entry : entries_) {
+    list.push_back({{"file", entry.file}, {"kind", entry.kind}, {"update", entry.update}, {"bytes", entry.bytes}, {"sha256", entry.sha256}});
+  }
+  model::WriteFileAtomically(folder_ / kIndex, Json{{"format", 1}, {"checkpoints", list}}.dump(1) + "\n");
+}
+
+// Without a sound index each checkpoint still carries its own hash; so the index is only a list of what else to expect.
+void CheckpointStore::ReadIndex() {
+  try {
+    if (fs::exists(folder_ / kIndex)) {
+      const auto index = nlohmann::json::parse(model::ReadFile(folder_ / kIndex));
+      for (const auto& item : index.at("checkpoints")) {
+        entries_.push_back({.file = item.at("file"), .kind = item.at("kind"), .sha256 = item.at("sha256"),
+                            .update = item.at("update"), .bytes = item.at("bytes")});
+      }
+    }
+  } catch (const std::exception& error) {
+    entries_.clear();
+    events_->Warn("The index of checkpoints " + (folder_ / kIndex).string() + " is damaged (" + error.what() + "); the files themselves are looked at.");
+  }
+  for (const auto& found : fs::directory_iterator(folder_)) {
+    const std::string file = found.path().filename().string();
+    long long update = 0;
+    int used = 0;
+    if (std::sscanf(file.c_str(), "update-%8lld.safetensors%n", &update, &used) != 1 || used != static_cast<int>(file.size())) continue;
+    if (std::ranges::any_of(entries_, [&](const Entry& entry) { return entry.file == file; })) continue;
+    entries_.push_back({.file = file, .kind = "resumable", .update = update, .bytes = found.file_size()});
+  }
+}
+
+CheckpointStore::Restored CheckpointStore::Load(const Entry& entry, model::Adam& adam, const CheckpointIdentity& identity) {
+  const fs::path file = folder_ / entry.file;
+  if (!fs::exists(file)) throw std::runtime_error(file.string() + " is in the index, but not there.");
+  if (!entry.sha256.empty() && model::FileSha256(file) != entry.sha256) throw std::runtime_error(file.string() + " has another hash than the index says.");
+  const model::SafetensorsReader reader = OpenCheckpoint(file);
+  const auto& metadata = reader.metadata();
+  if (entry.sha256.empty()) {  // not in the index: its own hash must do
+    model::NamedTensors tensors;
+    for (const std::string& name : reader.names()) tensors.emplace_back(name, reader.Get(name));
+    if (TensorsHash(std::move(tensors), metadata.at("state")) != metadata.at("content_sha256")) {
+      throw std::runtime_error(file.string() + " does not have the hash that it carries.");
+    }
+  }
+  CheckIdentity(file, metadata, identity, {});
+  Restored restored;
+  int64_t steps = 0;
+  FromJson(nlohmann::json::parse(metadata.at("state")), &restored.state, &steps);
+  restored.random_state = reader.Get(kRandomState);
+  CopyInto(reader, file, "model.", adam.flat().parameters());
+  CopyInto(reader, file, "optimizer.", adam.State());
+  adam.set_steps(steps);
+  const auto differs = [&](const char* key, const std::string& now) { return metadata.contains(key) && metadata.at(key) != now; };
+  std::string others;
+  for (const auto& [key, now] : Metadata(identity, 0)) {
+    if ((key == "world_size" || key == "threads" || key == "isa" || key == "device" || key == "libtorch") && differs(key.c_str(), now)) {
+      others += (others.empty() ? "" : "; ") + key + " " + metadata.at(key) + " there and " + now + " here";
+    }
+  }
+  if (!others.empty()) {
+    events_->Warn("Resuming under other conditions than the checkpoint's (" + others + "): the training will not end in the same bits.");
+  }
+  return restored;
+}
+
+std::optional<CheckpointStore::Restored> CheckpointStore::Restore(model::Adam& adam, const CheckpointIdentity& identity) {
+  std::vector<Entry> resumable;
+  for (const Entry& entry : entries_) {
+    if (entry.kind == "resumable") resumable.push_back(entry);
+  }
+  std::sort(resumable.begin(), resumable.end(), [](const Entry& a, const Entry& b) { return a.update > b.update; });
+  for (const Entry& entry : resumable) {
+    try {
+      return Load(entry, adam, identity);
+    } catch (const Failure&) {
+      throw;  // another spec: an older checkpoint would be no better
+    } catch (const std::exception& error) {
+      events_->Warn("Checkpoint passed over: " + std::string(error.what()));
+      std::erase_if(entries_, [&](const Entry& other) { return other.file == entry.file; });
+    }
+  }
+  if (!resumable.empty()) {
+    throw Failure(Cause::kCheckpointCorrupt, "None of the " + std::to_string(resumable.size()) + " checkpoints in " + folder_.string() +
+                                                 " is intact. Restore one from a backup, or start anew with another --out.");
+  }
+  return std::nullopt;
+}
+
+int64_t LoadWeights(const fs::path& file, const std::vector<model::NamedParameter>& parameters, const CheckpointIdentity& identity) {
+  try {
+    const model::SafetensorsReader reader = OpenCheckpoint(file);
+    const auto& metadata = reader.metadata();
+    CheckIdentity(file, metadata, identity, {"task.kind", "model."});
+    if (metadata.contains("content_sha256")) {
+      model::NamedTensors tensors;
+      for (const std::string& name : reader.names()) tensors.emplace_back(name, reader.Get(name));
+      if (TensorsHash(std::move(tensors), metadata.contains("state") ? metadata.at("state") : "") != metadata.at("content_sha256")) {
+        throw std::runtime_error(file.string() + " does not have the hash that it carries.");
+      }
+    }
+    CopyInto(reader, file, "model.", parameters);
+    return std::stoll(metadata.at("update"));
+  } catch (const Failure&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw Failure(Cause::kCheckpointCorrupt, std::string("Checkpoint cannot be used: ") + error.what());
+  }
+}
+
+}  // namespace strata::trainer

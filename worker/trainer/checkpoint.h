@@ -1,0 +1,94 @@
+// Checkpoints on disk: what a training needs to go on in the same bits, and weights for evaluation. docs/CHECKPOINTS.md.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/data/batching.h"
+#include "model/data/safetensors.h"
+#include "model/diagnostics/divergence.h"
+#include "model/optim/adam.h"
+#include "worker/trainer/events.h"
+
+namespace strata::trainer {
+
+// Everything of a training beside weights, moments and random state. Restoring it must leave no trace in what is measured.
+struct TrainingState {
+  int64_t update = 0;
+  model::DataPosition position;
+  // Since the last row of measurements.
+  double loss_sum = 0, nll_sum = 0;
+  int64_t target_tokens = 0;
+  // Since the last validation: not finite where any update's was not.
+  double loss_seen = 0, gradient_norm_seen = 0;
+  std::vector<model::Validation> validations;
+  int64_t best_update = -1;  // of best.safetensors; -1: none yet
+};
+
+// What a checkpoint may be continued with, and who wrote it.
+struct CheckpointIdentity {
+  std::vector<std::string> spec_lines;  // TrainingLines of the spec
+  std::string dataset_digest;
+  int64_t world_size = 1, threads = 1;
+  std::string isa, device, libtorch;
+};
+
+// SHA-256 over the tensors in order of their names: name, a zero byte, the bytes.
+std::string WeightsHash(const std::vector<model::NamedParameter>& parameters);
+
+// A folder of checkpoints. Every file is written under a temporary name, synced, renamed and the folder synced; then the
+// index is replaced the same way. Not thread-safe; one process a folder. Errors: std::system_error (disk full, ...).
+class CheckpointStore {
+ public:
+  // `folder` is made if need be. Keeps the last `keep` resumable checkpoints.
+  CheckpointStore(std::filesystem::path folder, int64_t keep, EventLog* events);
+
+  // Whether there is anything to resume from, or to lose.
+  bool Empty() const;
+
+  // Writes update-<n>.safetensors, then drops the oldest. Emits `checkpoint`. Returns its path relative to --out.
+  std::string SaveResumable(const model::Adam& adam, const at::Tensor& random_state, const TrainingState& state,
+                            const CheckpointIdentity& identity);
+  // Writes best.safetensors or final.safetensors ("best", "final"): weights only. Emits `checkpoint`.
+  void SaveWeights(const std::string& kind, const std::vector<model::NamedParameter>& parameters, int64_t update,
+                   const CheckpointIdentity& identity);
+
+  // Restores the newest intact checkpoint into `adam`, and returns its state; nothing if there is none. One that is
+  // damaged is passed over with a warning. Failure: bad_spec where the newest was written by another spec or dataset,
+  // checkpoint_corrupt where there are some and none is intact.
+  struct Restored {
+    TrainingState state;
+    at::Tensor random_state;
+  };
+  std::optional<Restored> Restore(model::Adam& adam, const CheckpointIdentity& identity);
+
+ private:
+  struct Entry {
+    std::string file, kind, sha256;
+    int64_t update = 0;
+    uint64_t bytes = 0;
+  };
+  void Commit(const std::string& file, const std::string& kind, int64_t update, const model::NamedTensors& tensors,
+              const std::map<std::string, std::string>& metadata);
+  void ReadIndex();
+  void WriteIndex() const;
+  void DropOld();
+  Restored Load(const Entry& entry, model::Adam& adam, const CheckpointIdentity& identity);
+
+  std::filesystem::path folder_;
+  int64_t keep_;
+  EventLog* events_;
+  std::vector<Entry> entries_;
+};
+
+// Copies the weights of any checkpoint into `parameters` and returns its update. Failure: checkpoint_corrupt for a file
+// that is damaged, bad_spec where it was written for another task, model or dataset.
+int64_t LoadWeights(const std::filesystem::path& file, const std::vector<model::NamedParameter>& parameters,
+                    const CheckpointIdentity& identity);
+
+}  // namespace strata::trainer

@@ -1,0 +1,34 @@
+// The machine as a trainer sees it, and how the trainer sets itself up on it.
+#pragma once
+
+#include <ATen/core/Generator.h>
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <string>
+
+#include "worker/trainer/events.h"
+
+namespace strata::trainer {
+
+struct Environment {
+  c10::Device device{c10::kCPU};
+  std::string device_name;  // "cpu", or "cuda: NVIDIA H100"
+  std::string isa;          // instruction set that LibTorch computes with, and the maker: "AVX512 (AuthenticAMD)"
+  std::string host;
+  std::string libtorch;     // "2.11.0"
+  int64_t threads = 1;
+};
+
+// Sets threads (intra-op; one inter-op), flushes denormals to zero on this thread and the pool's, chooses CUDA where it
+// is built in and a device is there. Once a process, before any tensor is made, on the training thread.
+Environment SetUpEnvironment(int64_t threads);
+
+// Fields of the `started` event.
+Json StartedFields(const Environment& environment, int64_t world_size);
+
+// The state of the generators that dropout draws from, as bytes; and back.
+at::Tensor RandomState(const Environment& environment);
+void SetRandomState(const Environment& environment, const at::Tensor& state);
+
+}  // namespace strata::trainer

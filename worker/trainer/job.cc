@@ -1,0 +1,55 @@
+#include "worker/trainer/job.h"
+
+#include <ATen/ATen.h>
+
+#include "worker/trainer/failure.h"
+
+namespace strata::trainer {
+
+model::Manifest ReadDataset(const Job& job) {
+  model::Manifest manifest = model::ReadManifest(job.dataset);
+  if (manifest.task != job.spec.task.kind) {
+    throw Failure(Cause::kDataError, "Dataset " + manifest.name + " in " + job.dataset.string() + " is prepared for " + manifest.task +
+                                         ", but task.kind is " + job.spec.task.kind + ". Give a dataset of that task.");
+  }
+  return manifest;
+}
+
+model::SentencePairs OpenPairs(const Job& job, const model::Manifest& manifest, const std::string& split, int64_t limit,
+                               int64_t max_length) {
+  return model::SentencePairs(model::OpenSplit(job.dataset, manifest, split), static_cast<uint64_t>(limit), max_length);
+}
+
+std::unique_ptr<model::SequenceModel> MakeModel(const Job& job, const model::Manifest& manifest) {
+  const auto seed = static_cast<uint64_t>(job.spec.train.seed);
+  std::unique_ptr<model::SequenceModel> model;
+  try {
+    at::manual_seed(seed);
+    model = model::CreateModel(ToModelConfig(job.spec, manifest.vocabulary_size));
+  } catch (const std::invalid_argument& error) {
+    throw Failure(Cause::kBadSpec, error.what());
+  }
+  if (!job.environment.device.is_cpu()) {
+    for (auto& parameter : model->Parameters()) parameter.tensor.set_data(parameter.tensor.detach().to(job.environment.device));
+  }
+  at::manual_seed(seed);
+  return model;
+}
+
+CheckpointIdentity Identity(const Job& job, const model::Manifest& manifest) {
+  return {.spec_lines = TrainingLines(job.spec),
+          .dataset_digest = manifest.digest,
+          .world_size = job.world_size,
+          .threads = job.environment.threads,
+          .isa = job.environment.isa,
+          .device = job.environment.device_name,
+          .libtorch = job.environment.libtorch};
+}
+
+int64_t CountElements(const std::vector<model::NamedParameter>& parameters) {
+  int64_t count = 0;
+  for (const auto& parameter : parameters) count += parameter.tensor.numel();
+  return count;
+}
+
+}  // namespace strata::trainer

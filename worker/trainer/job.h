@@ -1,0 +1,46 @@
+// What every job of a trainer is given, and the model and data that it begins with.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "model/data/manifest.h"
+#include "model/data/sentence_pairs.h"
+#include "model/tasks/task.h"
+#include "worker/trainer/checkpoint.h"
+#include "worker/trainer/control.h"
+#include "worker/trainer/environment.h"
+#include "worker/trainer/events.h"
+#include "worker/trainer/spec.h"
+
+namespace strata::trainer {
+
+// Owned by main for the whole job.
+struct Job {
+  TrialSpec spec;
+  std::filesystem::path dataset, out;
+  bool resume = false;
+  int64_t world_size = 1;
+  Environment environment;
+  EventLog* events = nullptr;
+  Control* control = nullptr;
+};
+
+// The manifest of the job's dataset, which must be for the spec's task: Failure (data_error) otherwise.
+model::Manifest ReadDataset(const Job& job);
+
+// Opens a split. Failure (data_error) where a shard is missing, damaged or of another vocabulary.
+model::SentencePairs OpenPairs(const Job& job, const model::Manifest& manifest, const std::string& split, int64_t limit,
+                               int64_t max_length);
+
+// A freshly initialised model on the job's device; its seed decides all of it. Failure (bad_spec) where the registry has
+// no such task or scheme. Afterwards the generators stand at the seed.
+std::unique_ptr<model::SequenceModel> MakeModel(const Job& job, const model::Manifest& manifest);
+
+CheckpointIdentity Identity(const Job& job, const model::Manifest& manifest);
+
+int64_t CountElements(const std::vector<model::NamedParameter>& parameters);
+
+}  // namespace strata::trainer

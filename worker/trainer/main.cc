@@ -1,0 +1,161 @@
+// strata-trainer: one rank of one job. docs/TRAINER.md is its contract.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "model/tasks/describe.h"
+#include "worker/trainer/evaluate.h"
+#include "worker/trainer/failure.h"
+#include "worker/trainer/job.h"
+#include "worker/trainer/judge.h"
+#include "worker/trainer/plan.h"
+#include "worker/trainer/probe.h"
+#include "worker/trainer/training.h"
+
+namespace strata::trainer {
+namespace {
+
+struct Arguments {
+  std::string spec, job, dataset, out, spool, control, checkpoint;
+  std::string plan, print_spec, judge;
+  bool describe = false, resume = false;
+  int64_t attempt = 1, rank = 0, world_size = 1, threads = 0, evaluation = -1, vocabulary = 0;
+};
+
+void Declare(CLI::App& app, Arguments& a) {
+  app.add_option("--spec", a.spec, "TrialSpec as proto3 JSON")->type_name("FILE");
+  app.add_option("--job", a.job, "What to do")->check(CLI::IsMember({"train", "evaluate", "probe"}));
+  app.add_option("--dataset", a.dataset, "Folder of the prepared dataset")->type_name("DIR");
+  app.add_option("--out", a.out, "Folder for checkpoints and artifacts")->type_name("DIR");
+  app.add_option("--spool", a.spool, "File that events are appended to (default: standard output)")->type_name("FILE");
+  app.add_option("--control", a.control, "Unix socket to listen on: checkpoint, stop, rendezvous HOST PORT")->type_name("SOCKET");
+  app.add_option("--attempt", a.attempt, "Number of the attempt, stamped on each event")->check(CLI::PositiveNumber);
+  app.add_option("--rank", a.rank, "Rank, from 0")->check(CLI::NonNegativeNumber);
+  app.add_option("--world-size", a.world_size, "Number of ranks")->check(CLI::PositiveNumber);
+  app.add_flag("--resume", a.resume, "Go on from the newest intact checkpoint in --out, if there is one");
+  app.add_option("--threads", a.threads, "Intra-op threads (default: the spec's resources.threads)")->check(CLI::Range(1, 256));
+  app.add_option("--evaluation", a.evaluation, "Which of the spec's evaluations, from 0")->check(CLI::NonNegativeNumber);
+  app.add_option("--checkpoint", a.checkpoint, "Weights to evaluate")->type_name("FILE");
+  app.add_option("--plan", a.plan, "Print parameters, FLOPs and memory of a spec, as JSON")->type_name("FILE");
+  app.add_option("--vocabulary", a.vocabulary, "With --plan: pieces of the vocabulary, where no --dataset says it")->check(CLI::Range(5, 10'000'000));
+  app.add_option("--print-spec", a.print_spec, "Print what is understood of a spec: path=value, one a line")->type_name("FILE");
+  app.add_option("--judge", a.judge, "Print the verdict of the rule of divergence on a recorded curve")->type_name("FILE");
+  app.add_flag("--describe", a.describe, "Print schemes, tasks, metrics and options as JSON");
+}
+
+TrialSpec ReadCheckedSpec(const std::string& file) {
+  TrialSpec spec = ReadSpec(file);
+  ToModelConfig(spec, /*vocabulary=*/8);
+  return spec;
+}
+
+nlohmann::ordered_json PlanOf(const Arguments& a) {
+  const TrialSpec spec = ReadCheckedSpec(a.plan);
+  int64_t vocabulary = a.vocabulary;
+  if (!a.dataset.empty()) vocabulary = model::ReadManifest(a.dataset).vocabulary_size;
+  if (vocabulary == 0) throw Failure(Cause::kBadSpec, "--plan needs the size of the vocabulary. Give --dataset DIR or --vocabulary N.");
+  return Plan(spec, vocabulary);
+}
+
+// What only prints. False where nothing of the kind was asked for.
+bool Print(const Arguments& a) {
+  if (a.describe) {
+    std::cout << model::Describe().dump(1) << "\n";
+  } else if (!a.judge.empty()) {
+    std::cout << JudgeCurve(a.judge).dump() << "\n";
+  } else if (!a.print_spec.empty()) {
+    for (const std::string& line : SpecLines(ReadCheckedSpec(a.print_spec))) std::cout << line << "\n";
+  } else if (!a.plan.empty()) {
+    std::cout << PlanOf(a).dump(1) << "\n";
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void CheckUsage(const Arguments& a) {
+  const auto need = [&](bool given, const std::string& option) {
+    if (!given) throw Failure(Cause::kBadSpec, option + " is missing" + (a.job.empty() ? "" : " for --job " + a.job) + ". See --help.");
+  };
+  need(!a.spec.empty(), "--spec FILE");
+  need(!a.job.empty(), "--job train, evaluate or probe");
+  need(!a.dataset.empty(), "--dataset DIR");
+  need(!a.out.empty(), "--out DIR");
+  if (a.job == "evaluate") {
+    need(a.evaluation >= 0, "--evaluation K");
+    need(!a.checkpoint.empty(), "--checkpoint FILE");
+  }
+  if (a.rank >= a.world_size) {
+    throw Failure(Cause::kBadSpec, "--rank is " + std::to_string(a.rank) + ", but --world-size is " + std::to_string(a.world_size) + ". Ranks count from 0.");
+  }
+  if (a.world_size > 1) throw Failure(Cause::kBadSpec, "--world-size is " + std::to_string(a.world_size) + ", but this version trains on one rank. Set resources.ranks to 1.");
+}
+
+void RunJob(const Arguments& a, EventLog& events) {
+  Job job{.spec = ReadCheckedSpec(a.spec), .dataset = a.dataset, .out = a.out, .resume = a.resume, .world_size = a.world_size};
+  job.environment = SetUpEnvironment(a.threads > 0 ? a.threads : job.spec.resources.threads);
+  Control control(a.control);
+  job.events = &events;
+  job.control = &control;
+  std::filesystem::create_directories(job.out);
+  if (a.job == "train") {
+    Training(job).Run();
+  } else if (a.job == "evaluate") {
+    Evaluate(job, a.evaluation, a.checkpoint);
+  } else {
+    Probe(job);
+  }
+}
+
+int Complain(const Failure& failure) {
+  std::fprintf(stderr, "strata-trainer: %s\n", failure.what());
+  return ExitStatus(failure.cause());
+}
+
+int RunAndReport(const Arguments& a) {
+  std::optional<EventLog> events;
+  try {
+    CheckUsage(a);
+    events.emplace(a.spool, a.attempt, a.rank);
+    RunJob(a, *events);
+    return 0;
+  } catch (const std::exception& error) {
+    const Failure failure = ToFailure(error);
+    const int status = Complain(failure);
+    if (!events) return status;
+    try {
+      events->Emit("failed", {{"cause", CauseName(failure.cause())}, {"message", failure.what()}});
+      events->Sync();
+    } catch (const std::exception& second) {
+      std::fprintf(stderr, "strata-trainer: the event 'failed' could not be written: %s\n", second.what());
+    }
+    return status;
+  }
+}
+
+int Main(int argc, char** argv) {
+  InstallSignalHandlers();
+  Arguments arguments;
+  CLI::App app("One rank of one job: trains, evaluates or probes a model after a spec and reports events as JSON lines.", "strata-trainer");
+  Declare(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  try {
+    if (Print(arguments)) return std::cout.flush() ? 0 : 1;
+  } catch (const std::exception& error) {
+    return Complain(ToFailure(error));
+  }
+  return RunAndReport(arguments);
+}
+
+}  // namespace
+}  // namespace strata::trainer
+
+int main(int argc, char** argv) { return strata::trainer::Main(argc, argv); }

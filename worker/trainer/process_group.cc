@@ -1,0 +1,90 @@
+#include "worker/trainer/process_group.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#ifdef STRATA_CUDA
+#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#endif
+
+namespace strata::trainer {
+namespace {
+
+[[noreturn]] void Throw(const std::string& address, const char* what) {
+  throw std::system_error(errno, std::generic_category(), "Rendezvous address " + address + " " + what);
+}
+
+// A TCP socket bound to a free port of `address`; the port is written to `port`.
+int BindFreePort(const std::string& address, uint16_t* port) {
+  addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+  addrinfo* found = nullptr;
+  if (const int error = ::getaddrinfo(address.c_str(), nullptr, &hints, &found); error != 0) {
+    throw std::system_error(EADDRNOTAVAIL, std::generic_category(), "Rendezvous address " + address + " is no host: " + ::gai_strerror(error));
+  }
+  sockaddr_in bound = {};
+  std::memcpy(&bound, found->ai_addr, sizeof bound);
+  ::freeaddrinfo(found);
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (listener < 0) Throw(address, "cannot be used");
+  socklen_t length = sizeof bound;
+  if (::bind(listener, reinterpret_cast<const sockaddr*>(&bound), length) != 0 || ::getsockname(listener, reinterpret_cast<sockaddr*>(&bound), &length) != 0) {
+    const int code = errno;
+    ::close(listener);
+    errno = code;
+    Throw(address, "cannot be bound; it must be this machine's");
+  }
+  *port = ntohs(bound.sin_port);
+  return listener;
+}
+
+}  // namespace
+
+OpenedStore OpenStore(const std::string& address, int64_t world_size, std::chrono::milliseconds timeout) {
+  OpenedStore opened;
+  c10d::TCPStoreOptions options;
+  options.isServer = true;
+  options.numWorkers = static_cast<size_t>(world_size);
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  options.masterListenFd = BindFreePort(address, &opened.port);  // TCPStore by itself would listen on every address
+  options.port = opened.port;
+  opened.store = c10::make_intrusive<c10d::TCPStore>(address, options);
+  return opened;
+}
+
+c10::intrusive_ptr<c10d::Store> JoinStore(const std::string& host, uint16_t port, int64_t world_size, std::chrono::milliseconds timeout) {
+  c10d::TCPStoreOptions options;
+  options.port = port;
+  options.numWorkers = static_cast<size_t>(world_size);
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  return c10::make_intrusive<c10d::TCPStore>(host, options);
+}
+
+c10::intrusive_ptr<c10d::ProcessGroup> MakeProcessGroup(const c10::intrusive_ptr<c10d::Store>& store, int64_t rank, int64_t world_size,
+                                                        const c10::Device& device, const std::string& address,
+                                                        std::chrono::milliseconds timeout) {
+  const int me = static_cast<int>(rank), all = static_cast<int>(world_size);
+  auto group = c10::make_intrusive<c10d::ProcessGroup>(store, me, all);
+  auto gloo_options = c10d::ProcessGroupGloo::Options::create(timeout);
+  gloo_options->devices = {c10d::ProcessGroupGloo::createDeviceForHostname(address)};
+  group->setBackend(c10::kCPU, c10d::ProcessGroup::BackendType::GLOO, c10::make_intrusive<c10d::ProcessGroupGloo>(store, me, all, gloo_options));
+#ifdef STRATA_CUDA
+  if (device.is_cuda()) {
+    auto nccl_options = c10d::ProcessGroupNCCL::Options::create();
+    nccl_options->timeout = timeout;
+    group->setBackend(c10::kCUDA, c10d::ProcessGroup::BackendType::NCCL, c10::make_intrusive<c10d::ProcessGroupNCCL>(store, me, all, nccl_options));
+  }
+#endif
+  group->setDefaultBackend(device.is_cuda() ? c10d::ProcessGroup::BackendType::NCCL : c10d::ProcessGroup::BackendType::GLOO);
+  return group;
+}
+
+}  // namespace strata::trainer

@@ -1,0 +1,36 @@
+// NLL and gradient norms on the validation set.
+#pragma once
+
+#include <functional>
+
+#include "model/diagnostics/gradient_norms.h"
+#include "worker/trainer/job.h"
+
+namespace strata::trainer {
+
+// Holds the validation pairs and their batches, the same at every validation. Not thread-safe.
+class Validator {
+ public:
+  // `model` must outlive it.
+  Validator(const Job& job, const model::Manifest& manifest, model::SequenceModel& model);
+
+  // Plain NLL, nats a target token (ends of sentence included), dropout off. Calls `after_batch` after each batch.
+  double Nll(const std::function<void(int64_t tokens)>& after_batch);
+
+  // Gradient norms at the layers' outputs on the fixed batch: the middle one of the batches in order of length.
+  model::NormsByStack OutputNorms() { return model::OutputGradientNorms(model_, fixed_batch_); }
+
+  const model::SentencePairs& pairs() const { return pairs_; }
+
+ private:
+  model::SequenceModel& model_;
+  at::Device device_;
+  model::SentencePairs pairs_;
+  model::Batches batches_;
+  model::Batch fixed_batch_;
+};
+
+// The rule's ratio: first over last layer of the decoder, or of the only stack.
+double DivergenceRatio(const model::NormsByStack& norms);
+
+}  // namespace strata::trainer
