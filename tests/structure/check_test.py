@@ -91,13 +91,14 @@ class SchemesTest(Planted):
         self.assert_found("schemes", "post_ln")
 
     def test_a_scheme_in_a_raw_string_is_found(self):
-        self.plant("client/a.cc", 'x = R"(grid: {scheme: [b2t]})";\n')
+        self.plant("client/a.cc", 'x = R"(one of\nb2t)";\n')
         self.assert_found("schemes", "b2t")
 
-    def test_comments_models_and_tests_may_name_it(self):
+    def test_comments_models_tests_and_examples_may_name_it(self):
         self.plant("server/core/a.h", '// for example "post_ln"\n')
         self.plant("model/residual/a.cc", 'REGISTER("post_ln");\n')
         self.plant("server/core/a_test.cc", '"post_ln";\n')
+        self.plant("client/a.cc", '"exclude: [{scheme: post_ln}]"; "grid: {scheme: [pre_ln, b2t], seed: [1]}";\n')
         self.assertEqual(self.violations("schemes"), [])
 
 
