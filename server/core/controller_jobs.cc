@@ -75,6 +75,10 @@ absl::Status ControllerRules::On(const CancelRequested& event) {
   const auto found = c_.state_.jobs.find(event.job);
   if (found == c_.state_.jobs.end()) return absl::NotFoundError(absl::StrCat("there is no job ", event.job));
   const JobState before = found->second.state;
+  if (before == JobState::kCancelled && IsUpstreamCause(found->second.cause)) {
+    Changed(event.job).cause = "cancelled";  // so that a retry of its upstream does not bring it back
+    return absl::OkStatus();
+  }
   if (before == JobState::kCancelling || before == JobState::kCancelled) return absl::OkStatus();
   if (const auto next = Next(before, JobEvent::kCancelAsked); !next.ok()) {
     return absl::FailedPreconditionError(absl::StrCat(event.job, " has ended already: it is ", Name(before), "."));
