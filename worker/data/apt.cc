@@ -37,10 +37,21 @@ std::string Configuration(const fs::path& folder, const std::vector<std::string>
       "Acquire::https::Timeout \"30\";\nAcquire::IndexTargets::deb::Contents-deb::DefaultEnabled \"false\";\n"
       "Acquire::IndexTargets::deb-src::Sources::DefaultEnabled \"false\";\n";
   text += "Dir::State::lists \"" + (folder / "lists").string() + "/\";\n";
-  text += "Dir::Cache \"" + (folder / "cache").string() + "/\";\n";
+  text += "Dir::Cache \"" + (folder / "cache").string() +
+          "/\";\nDir::Cache::pkgcache \"\";\nDir::Cache::srcpkgcache \"\";\n";
   text += "Acquire::Languages {";
   for (const std::string& language : languages) text += " \"" + language + "\";";
   return text + " };\n";
+}
+
+// apt waits for ever on a disk that is full, so see to it first: lists and packages take 130 MB, and 70 more at times.
+void CheckSpace(const fs::path& folder) {
+  constexpr uint64_t kNeeded = 200'000'000;
+  const uint64_t free = fs::space(folder).available;
+  if (free >= kNeeded) return;
+  throw DataError("The disk of " + folder.string() + " has " + model::Grouped(free) +
+                  " bytes free; apt's lists and packages need " + model::Grouped(kNeeded) +
+                  " for a while. Free some space, or name another disk with --cache.");
 }
 
 std::string MachineCodename() {
@@ -81,6 +92,7 @@ std::string StatedHash(const fs::path& index, const std::string& name) {
 Apt::Apt(fs::path folder, std::vector<std::string> languages) : folder_(fs::absolute(std::move(folder))) {
   fs::create_directories(folder_ / "lists" / "partial");
   fs::create_directories(folder_ / "cache" / "archives" / "partial");
+  CheckSpace(folder_);
   model::WriteFileAtomically(folder_ / "apt.conf", Configuration(folder_, languages));
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@
 
 namespace strata::data {
 namespace {
+
+constexpr int kSilence = 15 * 60 * 1000;  // milliseconds
 
 struct Pipe {
   int read = -1, write = -1;
@@ -39,6 +42,7 @@ struct Pipe {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);  // whatever this program blocks
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   const int null = ::open("/dev/null", O_RDONLY);
   const bool ready = ::dup2(null, 0) >= 0 && ::dup2(out, 1) >= 0 && ::dup2(err, 2) >= 0 &&
                      (folder.empty() || ::chdir(folder.c_str()) == 0);
@@ -48,12 +52,14 @@ struct Pipe {
   ::_exit(127);
 }
 
-// Reads both pipes until both are at their end.
-void Drain(const Pipe& out, const Pipe& err, ProcessResult* result) {
+// Reads both pipes until both are at their end; false if nothing came for so long that something hangs.
+bool Drain(const Pipe& out, const Pipe& err, ProcessResult* result) {
   std::array<pollfd, 2> polled = {{{out.read, POLLIN, 0}, {err.read, POLLIN, 0}}};
   char buffer[1 << 16];
   while (polled[0].fd >= 0 || polled[1].fd >= 0) {
-    if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) return;
+    const int ready = ::poll(polled.data(), polled.size(), kSilence);
+    if (ready == 0) return false;
+    if (ready < 0 && errno != EINTR) break;
     for (pollfd& p : polled) {
       if (p.fd < 0 || p.revents == 0) continue;
       const ssize_t n = ::read(p.fd, buffer, sizeof(buffer));
@@ -61,6 +67,7 @@ void Drain(const Pipe& out, const Pipe& err, ProcessResult* result) {
       if (n == 0 || (n < 0 && errno != EINTR)) p.fd = -1;
     }
   }
+  return true;
 }
 
 }  // namespace
@@ -79,10 +86,12 @@ ProcessResult RunProcess(const std::vector<std::string>& command, const std::fil
   }
   for (Pipe* p : {&out, &err, &failure}) p->CloseWrite();
   ProcessResult result;
-  Drain(out, err, &result);
+  const bool answered = Drain(out, err, &result);
+  if (!answered) ::kill(child, SIGKILL);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
+  if (!answered) throw model::DataError(command[0] + " said nothing for 15 minutes and was ended. Is the network up?");
   int error = 0;
   if (::read(failure.read, &error, sizeof(error)) == sizeof(error)) {
     throw model::DataError("Cannot start " + command[0] + ": " + std::strerror(error) +

@@ -15,7 +15,7 @@ struct ProcessResult {
 };
 
 // Standard input is empty; messages are English (LC_ALL=C.UTF-8). `folder` is the working folder, if not empty.
-// Throws model::DataError when the program cannot be started.
+// It ends when this program does. Throws model::DataError when it cannot be started or is silent for 15 minutes.
 ProcessResult RunProcess(const std::vector<std::string>& command, const std::filesystem::path& folder = {});
 
 }  // namespace strata::data
