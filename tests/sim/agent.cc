@@ -48,7 +48,7 @@ void Agent::CrashMachine() {
   trace_(absl::StrCat("machine ", name_, " crashes"));
   Crash();
   for (auto& [key, work] : works_) {
-    for (auto& [number, rank] : work->ranks) trainers_.Kill(key, rank);
+    for (auto& [number, rank] : work->ranks) trainers_.Kill(rank);
   }
 }
 
@@ -152,10 +152,14 @@ void Agent::Relay(const WorkPtr& work) {
   } else if (work->ranks.empty()) {
     Begin(work);
   }
-  bool ended = true;
+  bool ended = true, crashed = false;
   for (const auto& [number, rank] : work->ranks) {
     ReportRank(work, number);
     ended &= !rank->alive && rank->acknowledged >= static_cast<int64_t>(rank->spool.size());
+    crashed |= !rank->alive && (rank->spool.empty() || rank->spool.back().kind != Kind::kEnded);
+  }
+  for (const auto& [number, rank] : work->ranks) {
+    if (crashed) trainers_.Kill(rank);  // a gang that has lost a rank cannot go on, nor begin
   }
   Upload(work);
   if (ended && (work->stop || !work->ranks.empty()) && work->to_upload.empty() && !work->uploading) Complete(work);
@@ -266,7 +270,7 @@ void Agent::Failed(const absl::Status& status, const AttemptKey& key) {
 void Agent::Drop(const AttemptKey& key) {
   const auto work = works_.find(key);
   if (work == works_.end()) return;
-  for (const auto& [number, rank] : work->second->ranks) trainers_.Kill(key, rank);
+  for (const auto& [number, rank] : work->second->ranks) trainers_.Kill(rank);
   ended_.insert(key);
   works_.erase(work);
 }

@@ -100,13 +100,14 @@ void Trainers::EndAll(Gang& gang, const SpoolEvent& event) {
 
 void Trainers::Terminate(const AttemptKey& key, const std::shared_ptr<Rank>& rank) {
   Gang& gang = gangs_.at(key);
-  if (rank->alive && rank == gang.ranks[0] && gang.update > 0) {
+  if (const auto first = gang.ranks.find(0);
+      rank->alive && first != gang.ranks.end() && rank == first->second && gang.update > 0) {
     rank->spool.push_back({.kind = Kind::kCheckpoint, .update = gang.update});
   }
   End(rank, {.kind = Kind::kEnded, .text = "stopped"});
 }
 
-void Trainers::Kill(const AttemptKey& key, const std::shared_ptr<Rank>& rank) { rank->alive = false; }
+void Trainers::Kill(const std::shared_ptr<Rank>& rank) { rank->alive = false; }
 
 bool Trainers::KillAny(uint64_t choice) {
   std::vector<std::shared_ptr<Rank>> alive;

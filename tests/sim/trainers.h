@@ -29,7 +29,7 @@ class Trainers {
   std::shared_ptr<Rank> Start(const std::string& machine, const core::RankPlace& place, const Assignment& assignment);
   void Rendezvous(const AttemptKey& key);  // the other ranks learn where rank 0 listens
   void Terminate(const AttemptKey& key, const std::shared_ptr<Rank>& rank);  // SIGTERM: checkpoint, `stopped`, end
-  void Kill(const AttemptKey& key, const std::shared_ptr<Rank>& rank);       // SIGKILL
+  void Kill(const std::shared_ptr<Rank>& rank);                              // SIGKILL
   // Kills one that runs, by `choice`; false if none does.
   bool KillAny(uint64_t choice);
 
