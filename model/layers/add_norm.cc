@@ -68,14 +68,15 @@ DropoutSite LoadSite(AutogradContext* context) {
 
 class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& branch, const at::Tensor& bypass,
-                            const at::Tensor& gamma, const at::Tensor& beta, DropoutSite site, bool keep) {
-    Sums out = RunAddNorm(x, branch, bypass, gamma, beta, site, keep);
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const std::optional<at::Tensor>& branch,
+                            const std::optional<at::Tensor>& bypass, const at::Tensor& gamma, const at::Tensor& beta,
+                            DropoutSite site, bool keep) {
+    Sums out = RunAddNorm(x, branch.value_or(at::Tensor()), bypass.value_or(at::Tensor()), gamma, beta, site, keep);
     if (keep) {
       context->save_for_backward({out.sum, out.statistics, gamma});
       SaveSite(context, site);
-      context->saved_data["branch"] = branch.defined();
-      context->saved_data["bypass"] = bypass.defined();
+      context->saved_data["branch"] = branch.has_value();
+      context->saved_data["bypass"] = bypass.has_value();
     }
     return out.y;
   }
@@ -149,8 +150,8 @@ LayerNorm::LayerNorm(ParameterStore& parameters, const std::string& name, const 
 }
 
 at::Tensor LayerNorm::operator()(const at::Tensor& x_ND) const {
-  return AddNormFunction::apply(x_ND.contiguous(), at::Tensor(), at::Tensor(), gamma_, beta_, DropoutSite{},
-                                Tracks({x_ND, gamma_}));
+  const std::optional<at::Tensor> none;
+  return AddNormFunction::apply(x_ND.contiguous(), none, none, gamma_, beta_, DropoutSite{}, Tracks({x_ND, gamma_}));
 }
 
 at::Tensor Add(const at::Tensor& x_ND, const Branch& branch) {
@@ -158,9 +159,10 @@ at::Tensor Add(const at::Tensor& x_ND, const Branch& branch) {
 }
 
 at::Tensor AddNorm(const at::Tensor& x_ND, const Branch& branch, const at::Tensor& bypass_ND, const LayerNorm& norm) {
-  return AddNormFunction::apply(x_ND.contiguous(), branch.value_ND.contiguous(),
-                                bypass_ND.defined() ? bypass_ND.contiguous() : bypass_ND, norm.gamma(), norm.beta(),
-                                branch.dropout, Tracks({x_ND, branch.value_ND, bypass_ND, norm.gamma()}));
+  std::optional<at::Tensor> bypass;
+  if (bypass_ND.defined()) bypass = bypass_ND.contiguous();
+  return AddNormFunction::apply(x_ND.contiguous(), std::optional<at::Tensor>(branch.value_ND.contiguous()), bypass, norm.gamma(),
+                                norm.beta(), branch.dropout, Tracks({x_ND, branch.value_ND, bypass_ND, norm.gamma()}));
 }
 
 at::Tensor Dropout(const at::Tensor& x_ND, const DropoutSite& site) {
