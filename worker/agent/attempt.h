@@ -1,0 +1,124 @@
+// One attempt on this worker, from its assignment to its clean-up, on a thread of its own: prepares, starts the trainers,
+// relays their spools and logs, uploads what they leave, says how it ended. What to do when is life.h's; this does it.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "server/base/mutex.h"
+#include "worker/agent/coordinator.h"
+#include "worker/agent/dataset_cache.h"
+#include "worker/agent/life.h"
+#include "worker/agent/log_relay.h"
+#include "worker/agent/preparation.h"
+#include "worker/agent/slots.h"
+#include "worker/agent/spool.h"
+#include "worker/agent/state_dir.h"
+#include "worker/agent/stats.h"
+#include "worker/agent/uploader.h"
+
+namespace strata::agent {
+
+// What attempts share. Outlives them.
+struct AttemptContext {
+  Coordinator& coordinator;
+  const StateDir& state;
+  DatasetCache& datasets;
+  Stats& stats;
+  std::vector<Slot> slots;
+  std::string trainer;
+  absl::Duration patience = absl::Seconds(60);  // to write a checkpoint and end
+  std::function<void()> register_again;         // the coordinator does not know the session, or the cursors differ
+  std::function<void()> ended;                  // an attempt's thread is about to end
+};
+
+// All public functions are thread-safe.
+class Attempt {
+ public:
+  // `record` has processes if they were started before this agent: then they are adopted.
+  Attempt(const AttemptContext& context, AttemptRecord record, absl::Time assigned);
+  ~Attempt();  // waits for the thread; trainers that run go on
+
+  void Start();
+  // The coordinator's newest word: stop, rendezvous.
+  void Update(const Assignment& assignment);
+  // Never weakens. kAbandon kills the processes before it returns.
+  void Ask(Wish wish);
+  void SetCursor(int32_t rank, int64_t acknowledged);
+  // Ends the thread soon, and leaves trainers and files as they are.
+  void Leave();
+
+  const AttemptId& id() const { return id_; }
+  bool ended() const;      // the thread has nothing more to do
+  int ranks() const { return static_cast<int>(record_.assignment.ranks.size()); }
+
+ private:
+  struct Rank {
+    int32_t rank = 0;
+    std::unique_ptr<Spool> spool;
+    bool failed = false;
+    int64_t told_spooled = 0;      // of its spool, in stats
+    std::string told_rendezvous;
+  };
+
+  void Run();
+  void Prepare();
+  void StartTrainers();
+  absl::Status StartRank(size_t index);
+  Sight Look();
+  void LookAtProcesses(bool* gone);
+  bool RelayEvents();  // true: all there was is acknowledged
+  bool SendBatches(Rank& rank);
+  void FollowUp(const Rank& rank);
+  void PassRendezvous();
+  void Act(Action action);
+  void SignalAll(int signal);
+  void Complete();
+  Completion Verdict();
+  void CleanUp();
+  RankEnd EndOf(size_t index);
+  void NoteTrouble(const absl::Status& status);
+  Wish wish() const;
+
+  const AttemptContext& context_;
+  const AttemptId id_;
+  const absl::Time assigned_;
+  Preparation preparation_;
+  Life life_;
+
+  mutable base::Mutex mutex_;
+  base::CondVar wake_;
+  AttemptRecord record_;  // `ranks` is written under mutex_ by the thread, and read by Ask
+  Wish wish_ ABSL_GUARDED_BY(mutex_) = Wish::kRun;
+  std::string rendezvous_ ABSL_GUARDED_BY(mutex_);
+  std::map<int32_t, int64_t> cursors_ ABSL_GUARDED_BY(mutex_);
+  bool leave_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // Only the thread's.
+  std::vector<Rank> ranks_;
+  Prepared prepared_;
+  bool is_prepared_ = false;
+  std::optional<PreparationFailure> failure_;
+  std::string broken_;             // events cannot be relayed: why
+  int32_t first_failed_ = -1;
+  int64_t oom_kills_before_ = 0;
+  bool finishing_uploads_ = false;
+  bool completion_accepted_ = false;
+  std::map<std::string, ArtifactFile> weights_;  // best and final, by kind
+  std::chrono::steady_clock::time_point retry_at_, last_log_;
+  int64_t pause_ms_ = 0;
+  int log_refusals_ = 0;
+  std::unique_ptr<Uploader> uploader_;
+  std::unique_ptr<LogRelay> log_;
+  std::optional<Completion> completion_;
+  std::thread thread_;
+};
+
+}  // namespace strata::agent

@@ -1,0 +1,87 @@
+#include "worker/agent/metrics.h"
+
+#include <prometheus/collectable.h>
+#include <prometheus/exposer.h>
+#include <prometheus/metric_family.h>
+
+#include <exception>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace strata::agent {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+class StatsCollectable final : public prometheus::Collectable {
+ public:
+  explicit StatsCollectable(const Stats& stats) : stats_(stats) {}
+
+  std::vector<MetricFamily> Collect() const override {
+    return {
+        Family("strata_agent_slots", "Slots of this worker.", MetricType::Gauge, {{"", &stats_.slots}}),
+        Family("strata_agent_slots_busy", "Slots that an attempt holds.", MetricType::Gauge, {{"", &stats_.busy_slots}}),
+        Family("strata_agent_coordinator_connected", "1 while the coordinator answers, else 0.", MetricType::Gauge,
+               {{"", &stats_.connected}}),
+        Family("strata_agent_spool_lag_events", "Events that trainers have written and the coordinator has not acknowledged.",
+               MetricType::Gauge, {{"", &stats_.spool_lag_events}}),
+        Family("strata_agent_events_acknowledged_total", "Events that the coordinator has acknowledged.",
+               MetricType::Counter, {{"", &stats_.events_acknowledged}}),
+        Family("strata_agent_uploaded_bytes_total", "Bytes of checkpoints and other files acknowledged by the coordinator.",
+               MetricType::Counter, {{"", &stats_.upload_bytes}}),
+        Family("strata_agent_attempts_started_total", "Attempts whose trainers this agent has started.",
+               MetricType::Counter, {{"", &stats_.attempts_started}}),
+        Family("strata_agent_attempts_adopted_total", "Attempts taken over from an earlier agent of this worker.",
+               MetricType::Counter, {{"", &stats_.attempts_adopted}}),
+        Family("strata_agent_attempts_ended_total", "Attempts that have ended here, by outcome.", MetricType::Counter,
+               {{"succeeded", &stats_.attempts_succeeded},
+                {"failed", &stats_.attempts_failed},
+                {"stopped", &stats_.attempts_stopped},
+                {"fenced", &stats_.attempts_fenced}}),
+    };
+  }
+
+ private:
+  using Value = std::pair<const char*, const std::atomic<int64_t>*>;
+
+  static MetricFamily Family(const char* name, const char* help, MetricType type, const std::vector<Value>& values) {
+    MetricFamily family{.name = name, .help = help, .type = type};
+    for (const auto& [outcome, value] : values) {
+      ClientMetric metric;
+      if (*outcome != '\0') metric.label.push_back({"outcome", outcome});
+      (type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = static_cast<double>(value->load());
+      family.metric.push_back(std::move(metric));
+    }
+    return family;
+  }
+
+  const Stats& stats_;
+};
+
+class Server final : public MetricsServer {
+ public:
+  Server(const std::string& listen, const Stats& stats)
+      : collectable_(std::make_shared<StatsCollectable>(stats)), exposer_(listen, 1) {
+    exposer_.RegisterCollectable(collectable_);
+  }
+
+ private:
+  std::shared_ptr<StatsCollectable> collectable_;
+  prometheus::Exposer exposer_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& listen, const Stats& stats) {
+  try {
+    return std::unique_ptr<MetricsServer>(std::make_unique<Server>(listen, stats));
+  } catch (const std::exception& error) {
+    return absl::InternalError(absl::StrCat("--metrics-listen: cannot listen on ", listen, " (", error.what(),
+                                            "). Is the port in use? Give another, or none."));
+  }
+}
+
+}  // namespace strata::agent

@@ -1,0 +1,20 @@
+// The agent's /metrics for Prometheus.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "worker/agent/stats.h"
+
+namespace strata::agent {
+
+class MetricsServer {
+ public:
+  virtual ~MetricsServer() = default;
+};
+
+// Serves `stats`, which must outlive the server, on HOST:PORT. INTERNAL with a sentence if the port is in use.
+absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& listen, const Stats& stats);
+
+}  // namespace strata::agent
