@@ -37,6 +37,8 @@ class Apt {
   // Downloads packages. Throws model::DataError naming the package that is not to be had.
   std::vector<AptPackage> Download(const std::vector<std::string>& names) const;
 
+  const std::filesystem::path& folder() const { return folder_; }
+
  private:
   struct Target {
     std::map<std::string, std::string> fields;

@@ -34,4 +34,11 @@ PartText ReadDescriptions(Apt& apt);
 // The same from the text of three indices, for tests.
 std::vector<Document> AlignDescriptions(std::string_view packages, std::string_view english, std::string_view german);
 
+// LibreOffice's help, aligned by the ids of its paragraphs; a document is a page.
+PartText ReadLibreOfficeHelp(Apt& apt);
+// Manuals of GNOME and Debian, aligned by their structure; a document is a page or chapter.
+PartText ReadManuals(Apt& apt);
+// Manual pages, aligned by their structure; a document is a page.
+PartText ReadManualPages(Apt& apt);
+
 }  // namespace strata::data
