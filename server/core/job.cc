@@ -16,17 +16,19 @@ constexpr std::optional<JobState> kNo = std::nullopt;
 
 // Rows: states in the order of JobState; columns: events in the order of JobEvent.
 // While CANCELLING every end of the attempt is CANCELLED: a cancellation that was acknowledged holds.
+// clang-format off
 constexpr std::array<std::array<std::optional<JobState>, kEvents>, kStates> kTable = {{
     // placed   up        succeeded   diverged    requeued    failed      cancel       upstream    retry
-    {{kPending, kNo, kNo, kNo, kNo, kNo, kCancelled, kCancelled, kNo}},                   // QUEUED
-    {{kNo, kRunning, kSucceeded, kDiverged, kQueued, kFailed, kCancelling, kNo, kNo}},    // PENDING
-    {{kNo, kNo, kSucceeded, kDiverged, kQueued, kFailed, kCancelling, kNo, kNo}},         // RUNNING
-    {{kNo, kNo, kCancelled, kCancelled, kCancelled, kCancelled, kCancelling, kNo, kNo}},  // CANCELLING
-    {{kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo}},                                      // SUCCEEDED
-    {{kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kQueued}},                                  // FAILED
-    {{kNo, kNo, kNo, kNo, kNo, kNo, kCancelled, kNo, kQueued}},                           // CANCELLED
-    {{kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo}},                                      // DIVERGED
+    {{kPending, kNo,      kNo,        kNo,        kNo,        kNo,        kCancelled,  kCancelled, kNo}},      // QUEUED
+    {{kNo,      kRunning, kSucceeded, kDiverged,  kQueued,    kFailed,    kCancelling, kNo,        kNo}},      // PENDING
+    {{kNo,      kNo,      kSucceeded, kDiverged,  kQueued,    kFailed,    kCancelling, kNo,        kNo}},      // RUNNING
+    {{kNo,      kNo,      kCancelled, kCancelled, kCancelled, kCancelled, kCancelling, kNo,        kNo}},      // CANCELLING
+    {{kNo,      kNo,      kNo,        kNo,        kNo,        kNo,        kNo,         kNo,        kNo}},      // SUCCEEDED
+    {{kNo,      kNo,      kNo,        kNo,        kNo,        kNo,        kNo,         kNo,        kQueued}},  // FAILED
+    {{kNo,      kNo,      kNo,        kNo,        kNo,        kNo,        kCancelled,  kNo,        kQueued}},  // CANCELLED
+    {{kNo,      kNo,      kNo,        kNo,        kNo,        kNo,        kNo,         kNo,        kNo}},      // DIVERGED
 }};
+// clang-format on
 
 struct StateName {
   JobState state;

@@ -86,6 +86,10 @@ void Ledger::CheckAttempt(const core::State& state, const core::Attempt& attempt
     if (attempt.number > 1 && outcomes_[{attempt.job, attempt.number - 1}].empty()) {
       Violate(absl::StrCat(attempt.job, ": attempt ", attempt.number, " began while the one before lives"));
     }
+    if (const auto upstream = state.jobs.find(job.upstream);
+        upstream != state.jobs.end() && !core::Satisfies(upstream->second, job)) {
+      Violate(absl::StrCat(attempt.job, " began while ", upstream->first, " is ", Name(upstream->second.state)));
+    }
     const auto before = jobs_.find(attempt.job);
     if (before != jobs_.end() && core::IsFinal(before->second.state) && !retried) {
       Violate(absl::StrCat(attempt.job, ": an attempt began though it is ", Name(before->second.state)));
@@ -94,7 +98,11 @@ void Ledger::CheckAttempt(const core::State& state, const core::Attempt& attempt
   if (known->second == attempt.outcome) return;
   if (!known->second.empty()) Violate(absl::StrCat(attempt.job, ": attempt ", attempt.number, " ended twice"));
   known->second = attempt.outcome;
-  if (attempt.outcome == "fenced" || attempt.outcome == "failed") ++failures_[attempt.job];
+  if (attempt.outcome == "fenced" || attempt.outcome == "failed") {
+    ++failures_[attempt.job];
+    if (nothing_may_fail_)
+      Violate(absl::StrCat("machines only slept, yet ", attempt.job, " lost an attempt: ", attempt.message));
+  }
   if (attempt.outcome == "fenced") CheckLost(attempt, state);
 }
 

@@ -29,8 +29,9 @@ class Ledger {
   void Stepped(const core::State& state, const core::Effects& effects, bool retried);
   // A write of this attempt was let through.
   void Wrote(const std::string& job, int32_t attempt) const;
-  void Heard(const std::string& worker);  // its leases were renewed
-  void Retried(const std::string& job);   // a person's retry ends what a cancellation promised
+  void Heard(const std::string& worker);               // its leases were renewed
+  void Retried(const std::string& job);                // a person's retry ends what a cancellation promised
+  void NothingMayFail() { nothing_may_fail_ = true; }  // in a seed where the machines only sleep
   void SmallJump(absl::Duration by) { small_jumps_ += by; }
 
   // Promises that have reached the outside.
@@ -60,6 +61,7 @@ class Ledger {
   std::map<std::string, std::pair<absl::Duration, absl::Duration>> heard_;  // awake time, and small jumps until then
   std::map<std::string, std::string> owner_;                                // job to the request that made it
   std::map<std::string, std::vector<std::string>> submitted_;
+  bool nothing_may_fail_ = false;
   std::set<std::string> cancelled_;
   std::map<RankKey, int64_t> acknowledged_;
   std::set<MeasurementKey> measured_;

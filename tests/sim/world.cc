@@ -34,6 +34,7 @@ World::World(uint64_t seed, bool trace)
     agents_.push_back(std::make_unique<Agent>(absl::StrCat("w", i), static_cast<int32_t>(random_.Between(1, 3)), loop_,
                                               random_, network_, trainers_, Tracer(loop_, trace)));
   }
+  if (only_sleep_) ledger_.NothingMayFail();
   figures_.agents = agents;
 }
 
