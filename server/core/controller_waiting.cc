@@ -36,8 +36,8 @@ std::string WhyNotEligible(const Job& job, const Job* upstream, absl::Time now) 
 std::string WhyNotPlaced(const Job& job, const Room& room, int32_t position, const Job* gang) {
   if (room.workers == 0) return "No worker is connected. Start one with strata-agent.";
   if (job.ranks > room.slots) {
-    return absl::StrCat("Needs ", Plural(job.ranks, "slot"), "; all ", Plural(room.workers, "worker"),
-                        " together have ", room.slots, ". Connect more workers, or ask for fewer ranks.");
+    return absl::StrCat("Needs ", Plural(job.ranks, "slot"), "; the workers that are connected have ", room.slots,
+                        " in all. Connect more workers, or ask for fewer ranks.");
   }
   std::string reason =
       absl::StrCat("Waits for ", Plural(job.ranks, "slot"), "; ", room.free, " of ", room.slots, " free");

@@ -71,8 +71,8 @@ absl::Status ControllerRules::On(const WorkerRegistered& event) {
     const Worker& known = found->second;
     if (known.uid != event.worker.uid && known.state == WorkerState::kReady) {
       return absl::AlreadyExistsError(absl::StrCat("worker ", name, " is another one, on host ", known.host,
-                                                   ", heard of ", absl::FormatDuration(now_ - known.last_seen),
-                                                   " ago. Give this agent another --name, or stop that one."));
+                                                   ", heard of ", absl::ToInt64Seconds(now_ - known.last_seen),
+                                                   " s ago. Give this agent another --name, or stop that one."));
     }
   }
   // Kept: what it found alive, and what never started, which it will start. An attempt that had started and that it
