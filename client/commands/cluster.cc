@@ -1,0 +1,53 @@
+#include "client/commands/cluster.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
+
+namespace strata::client {
+
+Cluster ReadCluster(const HomePaths& paths) {
+  std::ifstream file(paths.cluster_file());
+  const auto json = nlohmann::json::parse(file, nullptr, false);
+  Cluster cluster;
+  if (!json.is_object()) return cluster;
+  const auto number = [&json](const char* key) {
+    return json.contains(key) && json[key].is_number_integer() ? json[key].get<int>() : 0;
+  };
+  cluster.port = number("port");
+  cluster.metrics_port = number("metrics_port");
+  cluster.agent_metrics_port = number("agent_metrics_port");
+  cluster.slots = number("slots");
+  return cluster;
+}
+
+absl::Status WriteCluster(const HomePaths& paths, const Cluster& cluster) {
+  const nlohmann::ordered_json json = {{"port", cluster.port},
+                                       {"metrics_port", cluster.metrics_port},
+                                       {"agent_metrics_port", cluster.agent_metrics_port},
+                                       {"slots", cluster.slots}};
+  return base::WriteFileAtomically(paths.cluster_file(), json.dump(2) + "\n");
+}
+
+Daemon CoordinatorDaemon(const HomePaths& paths) {
+  return {"strata-coordinator", paths.coordinator() + "/pid.json", paths.coordinator() + "/coordinator.log"};
+}
+
+Daemon AgentDaemon(const HomePaths& paths) {
+  return {"strata-agent", paths.agent() + "/pid.json", paths.agent() + "/agent.log"};
+}
+
+absl::StatusOr<base::FileDescriptor> LockCluster(const HomePaths& paths) {
+  if (const absl::Status status = base::MakeFolders(paths.home); !status.ok()) return status;
+  auto lock = base::OpenFile(paths.home + "/cluster.lock", O_RDWR | O_CREAT | O_CLOEXEC);
+  if (!lock.ok()) return lock.status();
+  if (flock(lock->get(), LOCK_EX) != 0)
+    return absl::InternalError(absl::StrCat(paths.home, "/cluster.lock cannot be locked."));
+  return lock;
+}
+
+}  // namespace strata::client

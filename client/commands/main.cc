@@ -1,0 +1,36 @@
+// strata: the command line. One file a subcommand; see command.h.
+#include <csignal>
+#include <cstdio>
+
+#include "client/commands/command.h"
+#include "cmake/build_info.h"
+
+int main(int argc, char** argv) {
+  using namespace strata::client;  // NOLINT: the whole program is of it
+  std::signal(SIGPIPE, SIG_IGN);
+  Context context;
+  CLI::App app("Trains and evaluates deep Transformers as a service.");
+  app.name("strata");
+  app.set_version_flag("--version", std::string("strata ") + strata::Version() + " (" + strata::Commit() + ")");
+  app.add_option("--address", context.address, "Coordinator, HOST:PORT");
+  app.add_option("--output", context.output, "Form of the answer: table or json");
+  app.require_subcommand(1);
+  app.footer(
+      "\nBegin with 'strata up' and 'strata spec init'. 'strata COMMAND --help' shows examples.\n"
+      "Names: an experiment is quickstart-1, a trial quickstart-1/t3, a job quickstart-1/t3/train.\n"
+      "Environment: STRATA_ADDRESS (coordinator), STRATA_HOME (embedded cluster).\n"
+      "Exit status: 0 ok, 1 failed, 2 wrong usage or bad input, 3 no coordinator, 130 interrupted.");
+  for (const auto add : {AddUp, AddDown, AddSubmit, AddList, AddDescribe, AddWatch, AddLogs, AddCancel, AddRetry,
+                         AddWait, AddMetrics, AddReport, AddCheckpoints, AddWorkers, AddData, AddSpec, AddCompletion}) {
+    add(app, context);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  const absl::Status status = context.run();
+  std::fflush(stdout);
+  if (!status.ok() && !status.message().empty()) std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+  return ExitCode(status);
+}

@@ -1,0 +1,105 @@
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "client/commands/command.h"
+#include "client/format.h"
+#include "client/names.h"
+#include "client/spec/read_spec.h"
+#include "server/base/ids.h"
+#include "server/base/spec/registry.h"
+
+namespace strata::client {
+namespace {
+
+struct SubmitOptions {
+  std::string file;
+  std::vector<std::string> sets;
+  bool force = false;
+  bool dry_run = false;
+  bool watch = false;
+};
+
+void PrintEstimate(const v1::Estimate& estimate) {
+  std::string text = absl::StrCat(FormatCount(estimate.trials()), estimate.trials() == 1 ? " trial" : " trials");
+  if (estimate.trials_reused() > 0) {
+    absl::StrAppend(&text, " (", estimate.trials_reused(), " done already, not trained again; --force trains anew)");
+  }
+  absl::StrAppend(&text, ", ", FormatCount(estimate.updates()), " updates, about ", FormatBytes(estimate.disk_bytes()),
+                  " of disk");
+  if (estimate.slot_seconds() > 0)
+    absl::StrAppend(&text, " and ", FormatDuration(estimate.slot_seconds()), " of one slot's time");
+  std::fprintf(stderr, "%s.\n", text.c_str());
+  if (!estimate.basis().empty()) std::fprintf(stderr, "  %s\n", estimate.basis().c_str());
+}
+
+void PrintNotes(const v1::ExperimentSpec& spec) {
+  const v1::TrainSpec& train = spec.base().train();
+  const int warmup = train.has_warmup() ? train.warmup() : 4000;
+  if (train.has_updates() && train.updates() < warmup) {
+    std::fprintf(stderr, "Note: train.warmup is %d but train.updates is %d: training ends inside the warm-up.\n",
+                 warmup, train.updates());
+  }
+}
+
+absl::Status Submit(const Context& context, const SubmitOptions& options) {
+  const auto spec = ReadSpecFile(options.file, options.sets, base::BuiltInRegistry());
+  if (!spec.ok()) return spec.status();
+  const Connection connection = context.Connect();
+  v1::CreateExperimentRequest request;
+  *request.mutable_spec() = *spec;
+  request.set_force(options.force);
+  request.set_validate_only(true);
+  const auto create = &v1::ExperimentService::Stub::CreateExperiment;
+  auto response = connection.Call(create, connection.experiments(), request);
+  if (!response.ok()) {
+    if (!absl::IsInvalidArgument(response.status())) return response.status();
+    return absl::InvalidArgumentError(absl::StrCat(options.file, ": ", std::string(response.status().message())));
+  }
+  PrintNotes(*spec);
+  PrintEstimate(response->estimate());
+  if (!options.dry_run) {
+    request.set_validate_only(false);
+    request.set_request_id(base::RandomHex());
+    response = connection.CallPatiently(create, connection.experiments(), request);
+    if (!response.ok()) return response.status();
+  }
+  const std::string name = ShortName(response->experiment().name());
+  if (context.json()) {
+    PrintJson(*response);
+    std::puts("");
+  } else if (options.dry_run) {
+    std::puts("Nothing was submitted (--dry-run).");
+  } else {
+    std::puts(name.c_str());
+  }
+  std::fflush(stdout);
+  if (options.dry_run || !options.watch) return absl::OkStatus();
+  if (const absl::Status status = Watch(connection, response->experiment().name(), isatty(STDOUT_FILENO) != 0);
+      !status.ok())
+    return status;
+  v1::GetExperimentRequest get;
+  get.set_name(response->experiment().name());
+  const auto experiment =
+      connection.CallPatiently(&v1::ExperimentService::Stub::GetExperiment, connection.experiments(), get);
+  return experiment.ok() ? Verdict(*experiment) : experiment.status();
+}
+
+}  // namespace
+
+void AddSubmit(CLI::App& app, Context& context) {
+  CLI::App* command = AddCommand(
+      app, context, "submit",
+      "Submit a grid. Says first what it will take (on standard error), then prints the experiment's name.",
+      {"strata submit grid.yaml", "strata submit grid.yaml --set train.updates=20 --set depth=18L-18L --watch",
+       "strata submit grid.yaml --set 'scheme=[post_ln, b2t]' --dry-run"});
+  static SubmitOptions options;
+  command->add_option("FILE", options.file, "Spec in YAML; - for standard input")->required();
+  command->add_option("--set", options.sets, "PATH=VALUE for all trials; a list makes or replaces an axis")
+      ->allow_extra_args(false);
+  command->add_flag("--force", options.force, "Train also what has been trained already");
+  command->add_flag("--dry-run", options.dry_run, "Check and estimate only");
+  command->add_flag("--watch", options.watch, "Follow it; the exit status is that of 'strata wait'");
+  OnRun(command, context, [&context] { return Submit(context, options); });
+}
+
+}  // namespace strata::client

@@ -1,0 +1,48 @@
+#include "client/commands/command.h"
+#include "client/format.h"
+#include "client/measurements.h"
+#include "client/names.h"
+#include "client/table.h"
+
+namespace strata::client {
+namespace {
+
+absl::Status Workers(const Context& context) {
+  const auto workers = ListWorkers(context.Connect());
+  if (!workers.ok()) return workers.status();
+  if (context.json()) {
+    PrintJsonList("workers", *workers);
+    return absl::OkStatus();
+  }
+  if (workers->empty()) {
+    std::puts("No workers. 'strata up' starts one here; on other machines start strata-agent --coordinator HOST:PORT.");
+    return absl::OkStatus();
+  }
+  Table table({"WORKER", "STATE", ">SLOT", "DEVICE", "CORES", "RUNS", "HOST", "VERSION", "LAST SEEN"});
+  for (const v1::Worker& worker : *workers) {
+    std::vector<std::string> head = {ShortName(worker.name()), WorkerStateName(worker.state())};
+    std::vector<std::string> tail = {worker.host(), worker.version(), FormatTime(worker.last_seen_time())};
+    for (const v1::Slot& slot : worker.slots()) {
+      std::string holder = slot.holder();
+      const size_t hash = holder.find('#');
+      if (hash != std::string::npos) holder = ShortName(holder.substr(0, hash)) + " attempt " + holder.substr(hash + 1);
+      table.Add({head[0], head[1], std::to_string(slot.index()), slot.device(), slot.cores(),
+                 holder.empty() ? "free" : holder, tail[0], tail[1], tail[2]});
+      head = {"", ""};
+      tail = {"", "", ""};
+    }
+    if (worker.slots().empty()) table.Add({head[0], head[1], "", "", "", "", tail[0], tail[1], tail[2]});
+  }
+  std::fputs(table.Text().c_str(), stdout);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddWorkers(CLI::App& app, Context& context) {
+  CLI::App* command = AddCommand(app, context, "workers", "List workers and what their slots run.",
+                                 {"strata workers", "strata workers --output json"});
+  OnRun(command, context, [&context] { return Workers(context); });
+}
+
+}  // namespace strata::client
