@@ -1,0 +1,63 @@
+// strata-coordinator: schedules trials onto workers and keeps what comes out of them.
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "cmake/build_info.h"
+#include "server/base/file.h"
+#include "server/base/spec/registry.h"
+#include "server/service/server.h"
+
+namespace {
+
+int Fail(const absl::Status& status) {
+  std::cerr << "strata-coordinator: " << status.message() << "\n";
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Schedules Strata's trials onto workers and keeps what comes out of them.", "strata-coordinator");
+  strata::service::ServerOptions options;
+  std::string address_file;
+  double lease_seconds = 6;
+  app.add_option("--data-dir", options.data_dir, "Folder of the database, artifacts, datasets and logs; made if missing")->required();
+  app.add_option("--listen", options.listen, "host:port for gRPC; port 0 takes any")->capture_default_str();
+  app.add_option("--metrics-listen", options.metrics_listen, "host:port for /metrics, or none")->capture_default_str();
+  app.add_option("--address-file", address_file, "Write host:port of gRPC here once it serves");
+  app.add_option("--lease-seconds", lease_seconds, "How long a worker may stay silent")->check(CLI::Range(0.5, 3600.0))->capture_default_str();
+  app.add_flag("--insecure", options.insecure, "Listen beyond this machine though nothing is encrypted or checked");
+  app.set_version_flag("--version", std::string(strata::Version()) + " (" + strata::Commit() + ")");
+  CLI11_PARSE(app, argc, argv);
+
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("coordinator", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+
+  // Blocked in every thread, and taken by sigwait below. A peer that goes away is an error of a call, not a signal.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  options.controller.lease_duration = absl::Seconds(lease_seconds);
+  options.registry_json = strata::base::BuiltInRegistry();
+  auto server = strata::service::Server::Start(options);
+  if (!server.ok()) return Fail(server.status());
+  if (!address_file.empty()) {
+    const absl::Status status = strata::base::WriteFileAtomically(address_file, (*server)->address() + "\n");
+    if (!status.ok()) return Fail(status);
+  }
+  spdlog::info("serving on {} metrics={} data={} version={}", (*server)->address(),
+               (*server)->metrics_address().empty() ? "none" : (*server)->metrics_address(), options.data_dir, strata::Version());
+  int signal_number = 0;
+  sigwait(&signals, &signal_number);
+  spdlog::info("shutting down on signal {}", signal_number);
+  (*server)->Shutdown();
+  return 0;
+}

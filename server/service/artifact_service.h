@@ -1,0 +1,42 @@
+// ArtifactService of proto/strata/v1/artifact_service.proto. An upload is a file that grows: where it stands is its length,
+// so it goes on after any crash. Every chunk is synced before it is acknowledged.
+#pragma once
+
+#include <string>
+
+#include "server/service/checkpoints.h"
+#include "server/service/coordinator.h"
+#include "server/service/data_folder.h"
+#include "strata/v1/artifact_service.grpc.pb.h"
+
+namespace strata::service {
+
+inline constexpr int64_t kLargestChunk = 1 << 20;
+
+class ArtifactService final : public v1::ArtifactService::Service {
+ public:
+  ArtifactService(Coordinator& coordinator, Checkpoints& checkpoints, const DataFolder& folder)
+      : coordinator_(coordinator), checkpoints_(checkpoints), folder_(folder) {}
+
+  grpc::Status StartUpload(grpc::ServerContext*, const v1::StartUploadRequest*, v1::StartUploadResponse*) override;
+  grpc::Status UploadChunk(grpc::ServerContext*, const v1::UploadChunkRequest*, v1::UploadChunkResponse*) override;
+  grpc::Status FinishUpload(grpc::ServerContext*, const v1::FinishUploadRequest*, v1::Artifact*) override;
+  grpc::Status GetArtifact(grpc::ServerContext*, const v1::GetArtifactRequest*, v1::Artifact*) override;
+  grpc::Status ListArtifacts(grpc::ServerContext*, const v1::ListArtifactsRequest*, v1::ListArtifactsResponse*) override;
+  grpc::Status ReadArtifact(grpc::ServerContext*, const v1::ReadArtifactRequest*,
+                            grpc::ServerWriter<v1::ReadArtifactResponse>*) override;
+
+ private:
+  absl::Status Start(const v1::StartUploadRequest& request, v1::StartUploadResponse& response);
+  absl::StatusOr<int64_t> Take(const v1::UploadChunkRequest& request);
+  absl::StatusOr<store::Artifact> Finish(const std::string& upload_id);
+  absl::StatusOr<store::Artifact> Keep(const store::Upload& upload);
+  absl::Status CheckLives(const std::string& job, int32_t attempt);
+  absl::StatusOr<store::Artifact> Find(const std::string& name);
+
+  Coordinator& coordinator_;
+  Checkpoints& checkpoints_;
+  const DataFolder& folder_;
+};
+
+}  // namespace strata::service

@@ -1,0 +1,36 @@
+// Which checkpoints of a training are kept, and which one an attempt goes on from. A resumable checkpoint counts once its
+// file is here whole and the trainer's event of it is stored: the events before it, with all that was measured up to
+// it, are stored then too, so nothing is lost by going on from it.
+//
+// Kept: the two newest resumable ones while a training goes on; final and best ones for good. Thread-safe.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/service/coordinator.h"
+#include "server/service/data_folder.h"
+
+namespace strata::service {
+
+class Checkpoints {
+ public:
+  static constexpr int kResumableKept = 2;
+
+  Checkpoints(Coordinator& coordinator, const DataFolder& folder) : coordinator_(coordinator), folder_(folder) {}
+
+  // Tells the controller of the checkpoint if both its file and its event are stored. Call after storing either.
+  absl::Status Confirm(const std::string& job, int32_t attempt, const std::string& sha256);
+  // What an attempt of this job starts from: the confirmed checkpoint of a TRAIN job, the weights that an EVALUATE job
+  // scores. Nullopt: nothing.
+  absl::StatusOr<std::optional<store::Artifact>> StartOf(const core::Job& job, const std::string& evaluated_weights);
+  // Deletes what is not kept.
+  void Prune(const core::Job& job);
+
+ private:
+  Coordinator& coordinator_;
+  const DataFolder& folder_;
+};
+
+}  // namespace strata::service

@@ -1,0 +1,223 @@
+#include <google/protobuf/util/json_util.h>
+
+#include <limits>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "server/service/experiment_service.h"
+#include "server/service/names.h"
+#include "server/service/rpc.h"
+#include "server/service/submission.h"
+
+namespace strata::service {
+namespace {
+
+// Longest that a watcher stays without a look: figures in memory change without anything being stored.
+constexpr absl::Duration kLook = absl::Seconds(1);
+// And the shortest: a busy experiment is not shown more often.
+constexpr absl::Duration kRest = absl::Milliseconds(150);
+
+std::string SpecToJson(const v1::ExperimentSpec& spec) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  (void)google::protobuf::util::MessageToJsonString(spec, &json, options);
+  return json;
+}
+
+// The rows of an experiment, in the order in which they rest on each other.
+absl::Status WriteExperiment(Coordinator::Change& change, const Submission& submission, const v1::CreateExperimentRequest& request,
+                             const std::string& name, int64_t id) {
+  change.Write(store::InsertExperiment{{.id = id,
+                                        .name = name,
+                                        .request_id = request.request_id(),
+                                        .spec_json = SpecToJson(request.spec()),
+                                        .create_time = change.now(),
+                                        .trials = static_cast<int32_t>(submission.trials.size())}});
+  core::JobsSubmitted submitted;
+  std::vector<store::LinkJob> links;
+  for (size_t i = 0; i < submission.trials.size(); ++i) {
+    const PlannedTrial& planned = submission.trials[i];
+    const std::string trial = absl::StrCat(name, "/trials/t", i + 1);
+    change.Write(store::InsertTrial{{.name = trial,
+                                     .experiment = name,
+                                     .position = static_cast<int32_t>(i),
+                                     .spec_json = planned.spec_json,
+                                     .fingerprint = planned.fingerprint,
+                                     .dataset = planned.spec.task().dataset(),
+                                     .dataset_digest = planned.dataset_digest,
+                                     .reused_from = planned.reused_from,
+                                     .updates = planned.spec.train().updates()}});
+    for (const PlannedJob& job : planned.jobs) {
+      const std::string own = absl::StrCat(trial, "/jobs/", job.leaf);
+      links.push_back({trial, job.leaf, job.existing.empty() ? own : job.existing});
+      if (!job.existing.empty()) continue;
+      core::Job made{.name = own, .trial = trial, .kind = job.kind};
+      made.upstream = job.upstream == "train" ? absl::StrCat(trial, "/jobs/train") : job.upstream;
+      made.accepts_diverged = job.accepts_diverged;
+      made.ranks = job.kind == core::JobKind::kTrain ? planned.spec.resources().ranks() : 1;
+      made.max_attempts = 0;  // the controller's
+      submitted.jobs.push_back(std::move(made));
+    }
+  }
+  if (!submitted.jobs.empty()) {
+    if (absl::Status status = change.Step(submitted); !status.ok()) return status;
+  }
+  for (store::LinkJob& link : links) change.Write(std::move(link));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status WatcherSeat::Refusal() const {
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "There are ", kMostWatchers, " watchers already, which is the most that this coordinator serves. End one, or ask without watching."));
+}
+
+grpc::Status ExperimentService::CreateExperiment(grpc::ServerContext*, const v1::CreateExperimentRequest* request,
+                                                 v1::CreateExperimentResponse* response) {
+  const std::string& id = request->request_id();
+  if (request->validate_only()) return ToGrpc(Create(*request, *response));
+  if (id.empty() || id.size() > 128) {
+    return ToGrpc(absl::InvalidArgumentError("request_id: give one, a UUID, of at most 128 characters; it makes repeating the call safe."));
+  }
+  {
+    // Two calls of one request: the second waits for the first and finds its experiment.
+    base::MutexLock lock(mutex_);
+    while (!creating_.insert(id).second) created_.Wait(mutex_);
+  }
+  const absl::Status status = Create(*request, *response);
+  base::MutexLock lock(mutex_);
+  creating_.erase(id);
+  created_.NotifyAll();
+  return ToGrpc(status);
+}
+
+absl::Status ExperimentService::Create(const v1::CreateExperimentRequest& request, v1::CreateExperimentResponse& response) {
+  if (!request.validate_only()) {
+    const auto earlier = coordinator_.store().FindRequest(request.request_id());
+    if (!earlier.ok()) return earlier.status();
+    if (earlier->has_value()) {
+      auto experiment = views_.Experiment(**earlier);
+      if (!experiment.ok()) return experiment.status();
+      *response.mutable_experiment() = *std::move(experiment);
+      response.mutable_estimate()->set_trials(response.experiment().trials());
+      response.mutable_estimate()->set_basis("this request was made before; its experiment is shown");
+      return absl::OkStatus();
+    }
+  }
+  auto submission = PlanSubmission(request.spec(), request.force(), registry_json_, coordinator_.store());
+  if (!submission.ok()) return submission.status();
+  *response.mutable_estimate() = submission->estimate;
+  if (request.validate_only()) {
+    response.mutable_experiment()->set_name(absl::StrCat("experiments/", request.spec().experiment()));
+    *response.mutable_experiment()->mutable_spec() = request.spec();
+    response.mutable_experiment()->set_trials(static_cast<int32_t>(submission->trials.size()));
+    return absl::OkStatus();
+  }
+  std::string name;
+  absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
+    const int64_t id = change.TakeExperimentId();
+    name = absl::StrCat("experiments/", request.spec().experiment(), "-", id);
+    return WriteExperiment(change, *submission, request, name, id);
+  });
+  if (!status.ok()) return status;
+  auto experiment = views_.Experiment(name);
+  if (!experiment.ok()) return experiment.status();
+  *response.mutable_experiment() = *std::move(experiment);
+  return absl::OkStatus();
+}
+
+grpc::Status ExperimentService::GetExperiment(grpc::ServerContext*, const v1::GetExperimentRequest* request,
+                                              v1::Experiment* response) {
+  auto experiment = views_.Experiment(request->name());
+  if (experiment.ok()) *response = *std::move(experiment);
+  return ToGrpc(experiment.status());
+}
+
+grpc::Status ExperimentService::ListExperiments(grpc::ServerContext*, const v1::ListExperimentsRequest* request,
+                                                v1::ListExperimentsResponse* response) {
+  const auto size = PageSize(request->page_size());
+  if (!size.ok()) return ToGrpc(size.status());
+  const auto before = ReadPageNumber("experiments", request->page_token(), std::numeric_limits<int64_t>::max());
+  if (!before.ok()) return ToGrpc(before.status());
+  const auto rows = coordinator_.store().ListExperiments(*before, *size + 1);
+  if (!rows.ok()) return ToGrpc(rows.status());
+  for (const store::Experiment& row : *rows) {
+    if (response->experiments_size() == *size) {
+      response->set_next_page_token(PageToken("experiments", absl::StrCat(row.id + 1)));
+      break;
+    }
+    auto experiment = views_.Experiment(row);
+    if (!experiment.ok()) return ToGrpc(experiment.status());
+    *response->add_experiments() = *std::move(experiment);
+  }
+  return grpc::Status::OK;
+}
+
+absl::Status ExperimentService::Cancel(const std::string& name) {
+  const auto row = views_.FindExperiment(name);
+  if (!row.ok()) return row.status();
+  const auto jobs = coordinator_.store().JobsOfExperiment(name);
+  if (!jobs.ok()) return jobs.status();
+  return coordinator_.Update([&](Coordinator::Change& change) {
+    for (const store::TrialJob& job : *jobs) {
+      // A job of another experiment that this one only refers to is not this one's to cancel.
+      if (job.job.trial != job.trial) continue;
+      const auto live = change.controller().state().jobs.find(job.job.name);
+      if (live == change.controller().state().jobs.end() || core::IsFinal(live->second.state)) continue;
+      if (absl::Status status = change.Step(core::CancelRequested{job.job.name}); !status.ok()) return status;
+    }
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status ExperimentService::CancelExperiment(grpc::ServerContext*, const v1::CancelExperimentRequest* request,
+                                                 v1::Experiment* response) {
+  if (absl::Status status = Cancel(request->name()); !status.ok()) return ToGrpc(status);
+  auto experiment = views_.Experiment(request->name());
+  if (experiment.ok()) *response = *std::move(experiment);
+  return ToGrpc(experiment.status());
+}
+
+grpc::Status ExperimentService::WatchExperiment(grpc::ServerContext* context, const v1::WatchExperimentRequest* request,
+                                                grpc::ServerWriter<v1::WatchExperimentResponse>* writer) {
+  const WatcherSeat seat(watchers_);
+  if (!seat.ok()) return ToGrpc(seat.Refusal());
+  return ToGrpc(Watch(*context, request->name(), *writer));
+}
+
+absl::Status ExperimentService::Watch(grpc::ServerContext& context, const std::string& name,
+                                      grpc::ServerWriter<v1::WatchExperimentResponse>& writer) {
+  std::map<std::string, std::string> shown;  // what was last sent, by name
+  int64_t seen = coordinator_.AwaitRelease(-1, absl::ZeroDuration());
+  while (!context.IsCancelled()) {
+    auto experiment = views_.Experiment(name);
+    if (!experiment.ok()) return experiment.status();
+    auto trials = views_.Trials(name, 0, kMostTrials);
+    if (!trials.ok()) return trials.status();
+    v1::WatchExperimentResponse response;
+    for (v1::Trial& trial : *trials) {
+      std::string bytes = trial.SerializeAsString();
+      std::string& before = shown[trial.name()];
+      if (bytes == before) continue;
+      before = std::move(bytes);
+      *response.add_trials() = std::move(trial);
+    }
+    std::string bytes = experiment->SerializeAsString();
+    const bool changed = response.trials_size() > 0 || bytes != shown[name];
+    const bool done = experiment->done();
+    if (changed) {
+      shown[name] = std::move(bytes);
+      *response.mutable_experiment() = *std::move(experiment);
+      if (!writer.Write(response)) return absl::OkStatus();
+    }
+    if (done) return absl::OkStatus();
+    if (coordinator_.stopping()) return absl::UnavailableError("The coordinator is shutting down. Watch again in a moment.");
+    absl::SleepFor(kRest);
+    seen = coordinator_.AwaitRelease(seen, kLook);
+  }
+  return absl::CancelledError("The watcher went away.");
+}
+
+}  // namespace strata::service

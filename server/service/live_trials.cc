@@ -1,0 +1,77 @@
+#include "server/service/live_trials.h"
+
+#include <algorithm>
+
+namespace strata::service {
+namespace {
+
+void Apply(LiveJob& live, const TrainerEvent& event, absl::Time now) {
+  switch (event.type) {
+    case EventType::kStarted:
+      live.updates_done = event.resumed_from.value_or(0);
+      break;
+    case EventType::kProgress:
+      live.updates_done = event.update;
+      live.seconds_per_update = event.seconds_per_update;
+      live.tokens_per_second = event.tokens_per_second;
+      live.phase = event.phase;
+      live.progress_time = now;
+      break;
+    case EventType::kMeasurements:
+      live.updates_done = std::max(live.updates_done, event.update);
+      for (const auto& point : event.scalars) {
+        if (point.series == "train_loss") live.loss = point.value;
+        if (point.series == "learning_rate") live.learning_rate = point.value;
+        if (point.series == "valid_nll") live.valid_nll = point.value;
+      }
+      for (const auto& point : event.vectors) {
+        if (point.series == "gradient_norm_output") live.gradient_norms[point.stack] = point.values;
+      }
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace
+
+void LiveTrials::Apply(const std::string& job, bool training, int32_t updates, const std::vector<TrainerEvent>& events,
+                       absl::Time now) {
+  base::MutexLock lock(mutex_);
+  LiveJob& live = jobs_[job];
+  live.job = job;
+  live.training = training;
+  live.updates = updates;
+  live.ended = absl::InfiniteFuture();
+  for (const TrainerEvent& event : events) service::Apply(live, event, now);
+}
+
+void LiveTrials::End(const std::string& job, absl::Time now) {
+  base::MutexLock lock(mutex_);
+  const auto found = jobs_.find(job);
+  if (found == jobs_.end()) return;
+  found->second.ended = std::min(found->second.ended, now);
+  found->second.phase.clear();
+}
+
+std::optional<LiveJob> LiveTrials::Find(const std::string& job) const {
+  base::MutexLock lock(mutex_);
+  const auto found = jobs_.find(job);
+  if (found == jobs_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::vector<LiveJob> LiveTrials::All(absl::Time now) {
+  base::MutexLock lock(mutex_);
+  std::vector<LiveJob> all;
+  for (auto at = jobs_.begin(); at != jobs_.end();) {
+    if (now - at->second.ended > kKept) {
+      at = jobs_.erase(at);
+    } else {
+      all.push_back((at++)->second);
+    }
+  }
+  return all;
+}
+
+}  // namespace strata::service

@@ -1,0 +1,169 @@
+#include "server/service/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+#include <spdlog/spdlog.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "server/service/artifact_service.h"
+#include "server/service/checkpoints.h"
+#include "server/service/data_folder.h"
+#include "server/service/dataset_service.h"
+#include "server/service/experiment_service.h"
+#include "server/service/live_trials.h"
+#include "server/service/metric_service.h"
+#include "server/service/metrics.h"
+#include "server/service/views.h"
+#include "server/service/worker_service.h"
+#include "server/store/sqlite_store.h"
+
+namespace strata::service {
+namespace {
+
+constexpr int kLargestMessage = 16 << 20;
+// Each waiting agent and each watcher holds a thread.
+constexpr int kMostThreads = 1024;
+
+absl::StatusOr<std::string> HostOf(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == address.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("\"", address, "\" is no address. Write host:port, as in 127.0.0.1:7070."));
+  }
+  return address.substr(0, colon);
+}
+
+absl::Status CheckExposure(const std::string& address, bool insecure, const char* flag) {
+  const auto host = HostOf(address);
+  if (!host.ok()) return absl::InvalidArgumentError(absl::StrCat(flag, ": ", std::string(host.status().message())));
+  const bool loopback = host->rfind("127.", 0) == 0 || *host == "localhost" || *host == "[::1]";
+  if (loopback || insecure) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      flag, " ", address, " would serve other machines in the clear and without asking who they are. Listen on 127.0.0.1, or add --insecure if the network is trusted."));
+}
+
+class RunningServer final : public Server {
+ public:
+  explicit RunningServer(const ServerOptions& options) : options_(options), folder_(options.data_dir) {}
+  ~RunningServer() override { Shutdown(); }
+
+  absl::Status Open() {
+    if (absl::Status status = CheckExposure(options_.listen, options_.insecure, "--listen"); !status.ok()) return status;
+    if (options_.metrics_listen != "none") {
+      absl::Status status = CheckExposure(options_.metrics_listen, options_.insecure, "--metrics-listen");
+      if (!status.ok()) return status;
+    }
+    if (absl::Status status = folder_.Prepare(); !status.ok()) return status;
+    auto store = store::OpenSqliteStore(folder_.database());
+    if (!store.ok()) return store.status();
+    store_ = *std::move(store);
+    auto coordinator = Coordinator::Create(*store_, options_.controller, options_.clock);
+    if (!coordinator.ok()) return coordinator.status();
+    coordinator_ = *std::move(coordinator);
+    MakeServices();
+    if (absl::Status status = Listen(); !status.ok()) return status;
+    if (options_.metrics_listen != "none") {
+      if (absl::Status status = metrics_->Expose(options_.metrics_listen); !status.ok()) return status;
+    }
+    coordinator_->Start();
+    server_->GetHealthCheckService()->SetServingStatus(true);
+    return absl::OkStatus();
+  }
+
+  std::string address() const override { return address_; }
+  std::string metrics_address() const override { return metrics_->address(); }
+
+  void Shutdown() override {
+    if (server_ != nullptr) {
+      server_->GetHealthCheckService()->SetServingStatus(false);
+      coordinator_->Stop();
+      server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(2));
+      server_->Wait();
+      server_ = nullptr;
+    }
+    if (metrics_ != nullptr) metrics_->Close();
+  }
+
+ private:
+  void MakeServices() {
+    views_ = std::make_unique<Views>(*coordinator_, live_);
+    checkpoints_ = std::make_unique<Checkpoints>(*coordinator_, folder_);
+    metrics_ = std::make_unique<Metrics>(*coordinator_, live_);
+    coordinator_->Observe([this](const Coordinator::Stored& stored) {
+      metrics_->Count(stored);
+      for (const core::Job& job : stored.jobs) {
+        if (!core::IsFinal(job.state)) continue;
+        live_.End(job.name, coordinator_->now());
+        checkpoints_->Prune(job);
+      }
+    });
+    experiments_ = std::make_unique<ExperimentService>(*coordinator_, *views_, options_.registry_json);
+    trials_ = std::make_unique<TrialService>(*views_);
+    jobs_ = std::make_unique<JobService>(*coordinator_, *views_, folder_);
+    measurements_ = std::make_unique<MetricService>(*coordinator_, *views_);
+    datasets_ = std::make_unique<DatasetService>(*coordinator_, folder_);
+    artifacts_ = std::make_unique<ArtifactService>(*coordinator_, *checkpoints_, folder_);
+    workers_ = std::make_unique<WorkerService>(*coordinator_, live_, *checkpoints_, folder_);
+  }
+
+  absl::Status Listen() {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    grpc::ResourceQuota quota("strata");
+    quota.SetMaxThreads(kMostThreads);
+    builder.SetResourceQuota(quota);
+    builder.SetMaxReceiveMessageSize(kLargestMessage);
+    builder.SetMaxSendMessageSize(kLargestMessage);
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30000);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5000);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    int port = 0;
+    builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port);
+    for (grpc::Service* service : std::initializer_list<grpc::Service*>{experiments_.get(), trials_.get(), jobs_.get(), measurements_.get(),
+                                                                       datasets_.get(), artifacts_.get(), workers_.get()}) {
+      builder.RegisterService(service);
+    }
+    metrics_->Intercept(builder);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port == 0) {
+      server_ = nullptr;
+      return absl::FailedPreconditionError(absl::StrCat("Cannot listen on ", options_.listen,
+                                                        ": the port is in use, or the address is not this machine's. Give another --listen, or port 0 for any."));
+    }
+    address_ = absl::StrCat(*HostOf(options_.listen), ":", port);
+    return absl::OkStatus();
+  }
+
+  const ServerOptions options_;
+  const DataFolder folder_;
+  std::unique_ptr<store::Store> store_;
+  LiveTrials live_;
+  std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<Views> views_;
+  std::unique_ptr<Checkpoints> checkpoints_;
+  std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<ExperimentService> experiments_;
+  std::unique_ptr<TrialService> trials_;
+  std::unique_ptr<JobService> jobs_;
+  std::unique_ptr<MetricService> measurements_;
+  std::unique_ptr<DatasetService> datasets_;
+  std::unique_ptr<ArtifactService> artifacts_;
+  std::unique_ptr<WorkerService> workers_;
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
+  auto server = std::make_unique<RunningServer>(options);
+  if (absl::Status status = server->Open(); !status.ok()) return status;
+  return server;
+}
+
+}  // namespace strata::service

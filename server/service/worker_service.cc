@@ -1,0 +1,294 @@
+#include "server/service/worker_service.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/ids.h"
+#include "server/base/spec/spec.h"
+#include "server/service/convert.h"
+#include "server/service/job_log.h"
+#include "server/service/names.h"
+#include "server/service/rpc.h"
+
+namespace strata::service {
+namespace {
+
+absl::StatusOr<std::string> WorkerId(const std::string& name) {
+  const auto ids = ParseName(name, "workers/*");
+  if (!ids.ok()) return ids.status();
+  if (!IsId((*ids)[0], 63)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "name: \"", name, "\" is no worker's name. Use lower-case letters, digits, dots and hyphens, at most 63, as in workers/gpu-1."));
+  }
+  return (*ids)[0];
+}
+
+template <typename Refs>
+std::vector<std::pair<std::string, int32_t>> Running(const Refs& refs) {
+  std::vector<std::pair<std::string, int32_t>> running;
+  for (const v1::AttemptRef& ref : refs) running.emplace_back(ref.job(), ref.attempt());
+  return running;
+}
+
+google::protobuf::Duration ToProto(absl::Duration duration) {
+  google::protobuf::Duration proto;
+  const int64_t millis = absl::ToInt64Milliseconds(duration);
+  proto.set_seconds(millis / 1000);
+  proto.set_nanos(static_cast<int32_t>(millis % 1000) * 1000000);
+  return proto;
+}
+
+}  // namespace
+
+absl::Status WorkerService::Register(const v1::RegisterWorkerRequest& request, v1::RegisterWorkerResponse& response) {
+  const auto id = WorkerId(request.name());
+  if (!id.ok()) return id.status();
+  if (request.protocol() != kProtocol) {
+    return absl::FailedPreconditionError(absl::StrCat("The agent speaks protocol ", request.protocol(), ", this coordinator ", kProtocol,
+                                                      ". Install the same version of both."));
+  }
+  if (request.slots_size() > 1024) return absl::InvalidArgumentError("slots: a worker has at most 1024.");
+  core::WorkerRegistered event;
+  event.worker = {.name = *id,
+                  .uid = request.worker_uid(),
+                  .session = base::RandomHex(8),
+                  .version = request.version(),
+                  .host = request.host(),
+                  .advertise_address = request.advertise_address()};
+  for (const v1::Slot& slot : request.slots()) event.worker.slots.push_back({slot.index(), slot.device(), slot.cores()});
+  event.running = Running(request.attempts());
+  response.set_session(event.worker.session);
+  *response.mutable_lease_duration() = ToProto(coordinator_.options().lease_duration);
+  return coordinator_.Update([&](Coordinator::Change& change) -> absl::Status {
+    if (absl::Status status = change.Step(event); !status.ok()) return status;
+    for (const v1::AttemptRef& ref : request.attempts()) {
+      const auto found = change.controller().state().attempts.find({ref.job(), ref.attempt()});
+      bool here = false;
+      if (change.controller().CheckAttempt(ref.job(), ref.attempt()).ok()) {
+        for (const core::RankPlace& place : found->second.places) {
+          if (place.worker != *id || place.done) continue;
+          here = true;
+          const auto seq = change.EventCursor(ref.job(), ref.attempt(), place.rank);
+          if (!seq.ok()) return seq.status();
+          v1::AttemptCursor* cursor = response.add_cursors();
+          *cursor->mutable_attempt() = ref;
+          cursor->set_rank(place.rank);
+          cursor->set_acknowledged_seq(*seq);
+        }
+      }
+      if (!here) *response.add_stale() = ref;
+    }
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status WorkerService::RegisterWorker(grpc::ServerContext*, const v1::RegisterWorkerRequest* request,
+                                           v1::RegisterWorkerResponse* response) {
+  return ToGrpc(Register(*request, *response));
+}
+
+absl::StatusOr<store::Trial> WorkerService::TrialOf(const std::string& name) {
+  {
+    base::MutexLock lock(mutex_);
+    const auto known = trials_.find(name);
+    if (known != trials_.end()) return known->second;
+  }
+  auto trial = coordinator_.store().FindTrial(name);
+  if (!trial.ok()) return trial.status();
+  if (!trial->has_value()) return absl::InternalError(absl::StrCat("The trial ", name, " of a job is not stored."));
+  base::MutexLock lock(mutex_);
+  if (trials_.size() > 1000) trials_.clear();
+  trials_[name] = **trial;
+  return **trial;
+}
+
+absl::StatusOr<v1::Assignment> WorkerService::Describe(const core::WorkerAssignment& assignment, const core::Job& job) {
+  v1::Assignment proto;
+  proto.mutable_attempt()->set_job(assignment.job);
+  proto.mutable_attempt()->set_attempt(assignment.attempt);
+  proto.set_kind(service::ToProto(job.kind));
+  for (const core::RankPlace& place : assignment.ranks) {
+    v1::RankSlot* rank = proto.add_ranks();
+    rank->set_rank(place.rank);
+    rank->set_slot(place.slot);
+  }
+  proto.set_world_size(assignment.world_size);
+  proto.set_stop(assignment.stop);
+  proto.set_checkpoint(assignment.checkpoint);
+  proto.set_rendezvous(assignment.rendezvous);
+  const auto trial = TrialOf(job.trial);
+  if (!trial.ok()) return trial.status();
+  proto.set_spec_json(trial->spec_json);
+  proto.set_dataset(absl::StrCat("datasets/", trial->dataset));
+  proto.set_dataset_digest(trial->dataset_digest);
+  std::string weights;
+  if (job.kind == core::JobKind::kEvaluate) {
+    const std::string leaf = LeafOf(job.name);
+    const int index = std::atoi(leaf.substr(leaf.rfind('-') + 1).c_str()) - 1;
+    proto.set_evaluation(index);
+    const auto spec = base::FromJson(trial->spec_json);
+    if (!spec.ok()) return spec.status();
+    if (index >= 0 && index < spec->evaluate_size()) weights = spec->evaluate(index).checkpoint();
+  }
+  const auto start = checkpoints_.StartOf(job, weights);
+  if (!start.ok()) return start.status();
+  if (start->has_value()) {
+    proto.set_checkpoint_artifact((*start)->name);
+    proto.set_checkpoint_sha256((*start)->sha256);
+    proto.set_checkpoint_file_name((*start)->file_name);
+  }
+  return proto;
+}
+
+absl::Status WorkerService::Sync(const v1::SynchronizeRequest& request, v1::SynchronizeResponse& response) {
+  const auto id = WorkerId(request.name());
+  if (!id.ok()) return id.status();
+  absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
+    return change.Step(core::WorkerSynchronized{*id, request.session(), Running(request.running()), request.generation()});
+  });
+  if (!status.ok()) return status;
+  const absl::Duration asked = absl::Seconds(request.wait().seconds()) + absl::Nanoseconds(request.wait().nanos());
+  const absl::Duration most = coordinator_.options().lease_duration / 3;
+  coordinator_.AwaitAssignments(*id, request.generation(), std::clamp(asked, absl::ZeroDuration(), most));
+  std::vector<std::pair<core::WorkerAssignment, core::Job>> assigned;
+  status = coordinator_.Look([&](const core::Controller& controller) -> absl::Status {
+    if (absl::Status session = controller.CheckSession(*id, request.session()); !session.ok()) return session;
+    response.set_generation(controller.Generation(*id));
+    for (core::WorkerAssignment& assignment : controller.Assignments(*id)) {
+      const core::Job& job = controller.state().jobs.at(assignment.job);
+      assigned.emplace_back(std::move(assignment), job);
+    }
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return status;
+  for (const auto& [assignment, job] : assigned) {
+    auto proto = Describe(assignment, job);
+    if (!proto.ok()) return proto.status();
+    *response.add_assignments() = *std::move(proto);
+  }
+  return absl::OkStatus();
+}
+
+grpc::Status WorkerService::Synchronize(grpc::ServerContext*, const v1::SynchronizeRequest* request,
+                                        v1::SynchronizeResponse* response) {
+  return ToGrpc(Sync(*request, *response));
+}
+
+absl::Status WorkerService::Complete(const v1::CompleteAttemptRequest& request) {
+  const auto id = WorkerId(request.worker());
+  if (!id.ok()) return id.status();
+  const std::string& job = request.attempt().job();
+  core::AttemptCompleted event{.job = job,
+                               .attempt = request.attempt().attempt(),
+                               .worker = *id,
+                               .outcome = request.outcome(),
+                               .cause = request.cause(),
+                               .message = request.message()};
+  if (event.outcome == "diverged") {
+    // Its events are stored before it is completed: the trial's row says how far it trained.
+    const auto trial = coordinator_.store().FindTrial(ParentOf(job));
+    if (!trial.ok()) return trial.status();
+    event.trained_to_end = trial->has_value() && (*trial)->updates_done >= (*trial)->updates;
+  }
+  return coordinator_.Update([&](Coordinator::Change& change) -> absl::Status {
+    if (absl::Status status = change.controller().CheckSession(*id, request.session()); !status.ok()) return status;
+    return change.Step(event);
+  });
+}
+
+grpc::Status WorkerService::CompleteAttempt(grpc::ServerContext*, const v1::CompleteAttemptRequest* request,
+                                            v1::CompleteAttemptResponse*) {
+  return ToGrpc(Complete(*request));
+}
+
+absl::Status WorkerService::Append(const v1::AppendLogRequest& request, v1::AppendLogResponse& response) {
+  const auto id = WorkerId(request.worker());
+  if (!id.ok()) return id.status();
+  if (request.text().size() > kLongestLogPiece) {
+    return absl::InvalidArgumentError(absl::StrCat("text: ", request.text().size(), " bytes. Send at most ", kLongestLogPiece, " at once."));
+  }
+  const std::string& job = request.attempt().job();
+  absl::Status status = coordinator_.Look([&](const core::Controller& controller) -> absl::Status {
+    if (absl::Status session = controller.CheckSession(*id, request.session()); !session.ok()) return session;
+    return controller.CheckAttempt(job, request.attempt().attempt());
+  });
+  if (!status.ok()) return status;
+  base::MutexLock lock(log_mutex_);
+  const auto length = AppendJobLog(folder_.log(job, request.attempt().attempt()), request.offset(), request.text());
+  if (!length.ok()) return length.status();
+  response.set_offset(*length);
+  return absl::OkStatus();
+}
+
+grpc::Status WorkerService::AppendLog(grpc::ServerContext*, const v1::AppendLogRequest* request, v1::AppendLogResponse* response) {
+  return ToGrpc(Append(*request, *response));
+}
+
+grpc::Status WorkerService::DeregisterWorker(grpc::ServerContext*, const v1::DeregisterWorkerRequest* request,
+                                             v1::DeregisterWorkerResponse*) {
+  const auto id = WorkerId(request->name());
+  if (!id.ok()) return ToGrpc(id.status());
+  return ToGrpc(coordinator_.Update(
+      [&](Coordinator::Change& change) { return change.Step(core::WorkerLeft{*id, request->session()}); }));
+}
+
+namespace {
+
+// Workers with the holders of their slots.
+std::vector<v1::Worker> ShowWorkers(const core::State& state) {
+  std::map<std::pair<std::string, int32_t>, std::string> holders;
+  for (const auto& [key, attempt] : state.attempts) {
+    if (!attempt.live()) continue;
+    for (const core::RankPlace& place : attempt.places) {
+      if (!place.done) holders[{place.worker, place.slot}] = absl::StrCat(attempt.job, "#", attempt.number);
+    }
+  }
+  std::vector<v1::Worker> workers;
+  for (const auto& [name, worker] : state.workers) {
+    v1::Worker proto = service::ToProto(worker);
+    for (v1::Slot& slot : *proto.mutable_slots()) {
+      const auto holder = holders.find({name, slot.index()});
+      if (holder != holders.end()) slot.set_holder(holder->second);
+    }
+    workers.push_back(std::move(proto));
+  }
+  return workers;
+}
+
+}  // namespace
+
+grpc::Status WorkerService::GetWorker(grpc::ServerContext*, const v1::GetWorkerRequest* request, v1::Worker* response) {
+  bool found = false;
+  const absl::Status status = coordinator_.Look([&](const core::Controller& controller) {
+    for (v1::Worker& worker : ShowWorkers(controller.state())) {
+      if (worker.name() != request->name()) continue;
+      *response = std::move(worker);
+      found = true;
+    }
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return ToGrpc(status);
+  if (!found) return ToGrpc(absl::NotFoundError(absl::StrCat("There is no worker ", request->name(), ".")));
+  return grpc::Status::OK;
+}
+
+grpc::Status WorkerService::ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest* request,
+                                        v1::ListWorkersResponse* response) {
+  const auto size = PageSize(request->page_size());
+  if (!size.ok()) return ToGrpc(size.status());
+  const auto after = ReadPageToken("workers", request->page_token());
+  if (!after.ok()) return ToGrpc(after.status());
+  return ToGrpc(coordinator_.Look([&](const core::Controller& controller) {
+    for (v1::Worker& worker : ShowWorkers(controller.state())) {
+      if (worker.name() <= *after) continue;
+      if (response->workers_size() == *size) {
+        response->set_next_page_token(PageToken("workers", response->workers(*size - 1).name()));
+        break;
+      }
+      *response->add_workers() = std::move(worker);
+    }
+    return absl::OkStatus();
+  }));
+}
+
+}  // namespace strata::service

@@ -1,0 +1,52 @@
+// WorkerService of proto/strata/v1/worker_service.proto: the agents' side.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "server/service/checkpoints.h"
+#include "server/service/coordinator.h"
+#include "server/service/data_folder.h"
+#include "server/service/live_trials.h"
+#include "strata/v1/worker_service.grpc.pb.h"
+
+namespace strata::service {
+
+inline constexpr int kProtocol = 1;
+inline constexpr int kMostEvents = 20000;        // of one call
+inline constexpr size_t kLongestLogPiece = 256 << 10;
+
+class WorkerService final : public v1::WorkerService::Service {
+ public:
+  WorkerService(Coordinator& coordinator, LiveTrials& live, Checkpoints& checkpoints, const DataFolder& folder)
+      : coordinator_(coordinator), live_(live), checkpoints_(checkpoints), folder_(folder) {}
+
+  grpc::Status RegisterWorker(grpc::ServerContext*, const v1::RegisterWorkerRequest*, v1::RegisterWorkerResponse*) override;
+  grpc::Status Synchronize(grpc::ServerContext*, const v1::SynchronizeRequest*, v1::SynchronizeResponse*) override;
+  grpc::Status ReportEvents(grpc::ServerContext*, const v1::ReportEventsRequest*, v1::ReportEventsResponse*) override;
+  grpc::Status CompleteAttempt(grpc::ServerContext*, const v1::CompleteAttemptRequest*, v1::CompleteAttemptResponse*) override;
+  grpc::Status AppendLog(grpc::ServerContext*, const v1::AppendLogRequest*, v1::AppendLogResponse*) override;
+  grpc::Status DeregisterWorker(grpc::ServerContext*, const v1::DeregisterWorkerRequest*, v1::DeregisterWorkerResponse*) override;
+  grpc::Status GetWorker(grpc::ServerContext*, const v1::GetWorkerRequest*, v1::Worker*) override;
+  grpc::Status ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest*, v1::ListWorkersResponse*) override;
+
+ private:
+  absl::Status Register(const v1::RegisterWorkerRequest& request, v1::RegisterWorkerResponse& response);
+  absl::Status Sync(const v1::SynchronizeRequest& request, v1::SynchronizeResponse& response);
+  absl::Status Report(const v1::ReportEventsRequest& request, v1::ReportEventsResponse& response);
+  absl::Status Complete(const v1::CompleteAttemptRequest& request);
+  absl::Status Append(const v1::AppendLogRequest& request, v1::AppendLogResponse& response);
+  absl::StatusOr<v1::Assignment> Describe(const core::WorkerAssignment& assignment, const core::Job& job);
+  // Trials never change in what is asked of them here.
+  absl::StatusOr<store::Trial> TrialOf(const std::string& name);
+
+  Coordinator& coordinator_;
+  LiveTrials& live_;
+  Checkpoints& checkpoints_;
+  const DataFolder& folder_;
+  base::Mutex mutex_;
+  std::map<std::string, store::Trial> trials_ ABSL_GUARDED_BY(mutex_);
+  base::Mutex log_mutex_;  // appends to one log come one at a time; to all, for simplicity
+};
+
+}  // namespace strata::service
