@@ -156,19 +156,26 @@ Snapshot Controller::WorkersView(absl::Time now) const {
 
 Snapshot Controller::View(absl::Time now) const {
   Snapshot view = WorkersView(now);
-  if (std::all_of(view.workers.begin(), view.workers.end(), [](const WorkerRoom& room) { return room.free.empty(); })) {
-    return view;
+  int32_t slots = 0, free = 0;
+  for (const WorkerRoom& room : view.workers) {
+    slots += room.slots;
+    free += static_cast<int32_t>(room.free.size());
   }
-  for (const auto& [order, name] : queue_) {
-    const Job& job = state_.jobs.at(name);
+  // Jobs behind those that take or claim all that is free cannot be placed: they need not be looked at.
+  for (auto at = queue_.begin(); at != queue_.end() && free > 0; ++at) {
+    const Job& job = state_.jobs.at(at->second);
     QueuedJob queued{.job = &job};
-    if (const auto upstream = state_.jobs.find(job.upstream); upstream != state_.jobs.end())
-      queued.upstream = &upstream->second;
-    if (const auto last = state_.attempts.find({name, job.attempts});
-        last != state_.attempts.end() && !job.cause.empty()) {
+    if (!job.upstream.empty()) {
+      const auto upstream = state_.jobs.find(job.upstream);
+      if (upstream != state_.jobs.end()) queued.upstream = &upstream->second;
+    }
+    if (!Eligible(queued, now) || job.ranks > slots) continue;
+    if (const auto last = state_.attempts.find({job.name, job.attempts});
+        !job.cause.empty() && last != state_.attempts.end()) {
       queued.avoid = last->second.places.front().worker;
     }
     view.queue.push_back(std::move(queued));
+    free -= job.ranks;
   }
   return view;
 }

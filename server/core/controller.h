@@ -102,7 +102,7 @@ class Controller {
   void Open(const Attempt& attempt, absl::Time now);  // enters a live one at its workers' desks
   int64_t NextGeneration(Desk* desk, absl::Time now) const;
   Snapshot WorkersView(absl::Time now) const;  // the rooms only
-  Snapshot View(absl::Time now) const;         // and the queue, where there is any room
+  Snapshot View(absl::Time now) const;         // and the head of the queue, as far as there is room
 
   ControllerOptions options_;
   State state_;
