@@ -39,7 +39,11 @@ class Unpacked {
   Unpacked(const Unpacked&) = delete;
   Unpacked& operator=(const Unpacked&) = delete;
 
-  void Decompress(const fs::path& below) const { RunProcess({"gzip", "-d", "-r", "-f", (folder_ / below).string()}); }
+  // gzip's own recursion stops at links whose end it has renamed.
+  void Decompress(const fs::path& below) const {
+    RunProcess(
+        {"find", (folder_ / below).string(), "-type", "f", "-name", "*.gz", "-exec", "gzip", "-d", "-f", "{}", "+"});
+  }
 
   // Calls visit(path within the packages) for every file below a folder, sorted.
   void ForEachFile(const fs::path& below, const std::function<void(const std::string&)>& visit) const {
@@ -81,6 +85,15 @@ void AddByStructure(const Unpacked& files, const std::string& german, const std:
   Document document{.name = name, .pairs = {}};
   AlignBlocks(read(*from), read(*to), &document.pairs);
   if (!document.pairs.empty()) documents->push_back(std::move(document));
+}
+
+// A German page ends with a section about its translators, which no English page has.
+std::vector<Block> PageBlocks(std::string_view page) {
+  std::vector<Block> blocks = ManBlocks(page);
+  const auto last = std::find_if(blocks.begin(), blocks.end(),
+                                 [](const Block& block) { return block.heading && block.text == "ÜBERSETZUNG"; });
+  blocks.erase(last, blocks.end());
+  return blocks;
 }
 
 // Where the English text of a German file of Debian's or GNOME's manuals stands.
@@ -144,7 +157,7 @@ PartText ReadManualPages(Apt& apt) {
   PartText part{.documents = {}, .provenance = files.provenance};
   files.Decompress("usr/share/man");
   files.ForEachFile("usr/share/man/de", [&](const std::string& german) {
-    AddByStructure(files, german, Replaced(german, "man/de/", "man/"), ManBlocks, german, &part.documents);
+    AddByStructure(files, german, Replaced(german, "man/de/", "man/"), PageBlocks, german, &part.documents);
   });
   return part;
 }
