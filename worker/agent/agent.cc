@@ -36,7 +36,13 @@ Agent::Agent(AgentOptions options, Coordinator& coordinator, const StateDir& sta
       state_(state),
       stats_(stats),
       datasets_(state.path() + "/datasets", coordinator),
-      context_{coordinator, state, datasets_, stats, options_.slots, options_.trainer, options_.patience,
+      context_{coordinator,
+               state,
+               datasets_,
+               stats,
+               options_.slots,
+               options_.trainer,
+               options_.patience,
                [this] {
                  base::MutexLock lock(mutex_);
                  register_again_ = true;
@@ -99,7 +105,8 @@ void Agent::Adopt() {
       rank.group_gone = !runs;
     }
     jobs.push_back(id.job);
-    spdlog::info("{}#{}: found in the state folder, {} of {} processes alive", id.job, id.attempt, alive, record.ranks.size());
+    spdlog::info("{}#{}: found in the state folder, {} of {} processes alive", id.job, id.attempt, alive,
+                 record.ranks.size());
     auto attempt = std::make_unique<Attempt>(context_, std::move(record), absl::Now());
     ++stats_.attempts_adopted;
     base::MutexLock lock(mutex_);
@@ -175,7 +182,8 @@ absl::Status Agent::Serve() {
     if (trouble == Trouble::kStaleSession || status.code() == absl::StatusCode::kNotFound) break;
     stats_.connected = 0;
     generation = -1;  // a coordinator that was restarted counts anew
-    if (pauses.First()) spdlog::warn("the coordinator does not answer; trainers go on: {}", std::string(status.message()));
+    if (pauses.First())
+      spdlog::warn("the coordinator does not answer; trainers go on: {}", std::string(status.message()));
     WaitFor(pauses.Next());
   }
   return absl::OkStatus();

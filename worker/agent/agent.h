@@ -20,8 +20,8 @@ namespace strata::agent {
 struct AgentOptions {
   std::vector<Slot> slots;
   std::string trainer;
-  absl::Duration patience = absl::Seconds(60);       // for a trainer that is asked to stop
-  absl::Duration farewell = absl::Seconds(120);      // for all to be stopped, uploaded and acknowledged after Leave
+  absl::Duration patience = absl::Seconds(60);   // for a trainer that is asked to stop
+  absl::Duration farewell = absl::Seconds(120);  // for all to be stopped, uploaded and acknowledged after Leave
 };
 
 class Agent {
@@ -43,8 +43,8 @@ class Agent {
   absl::Status Serve();
   void Apply(const std::vector<Assignment>& assigned);
   void Follow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // brings attempts_ in line with assigned_
-  void Reap();         // thread: lets go of attempts that have ended
-  bool Farewell();     // true: all is done, or there is no more time
+  void Reap();                                          // thread: lets go of attempts that have ended
+  bool Farewell();                                      // true: all is done, or there is no more time
   void Adopt();
   std::vector<AttemptId> Known() const;
   void WaitFor(absl::Duration time);

@@ -50,17 +50,22 @@ class AgentTest : public ::testing::Test {
     auto state = StateDir::Open(folder_);
     ASSERT_TRUE(state.ok()) << state.status();
     state_ = std::make_unique<StateDir>(*std::move(state));
-    agent_ = std::make_unique<Agent>(
-        AgentOptions{.slots = ShareOut(AllowedCores(), 2), .trainer = STRATA_BINARY_DIR "/tests/fake-trainer",
-                     .patience = absl::Milliseconds(1500), .farewell = absl::Seconds(10)},
-        coordinator_, *state_, stats_);
+    agent_ = std::make_unique<Agent>(AgentOptions{.slots = ShareOut(AllowedCores(), 2),
+                                                  .trainer = STRATA_BINARY_DIR "/tests/fake-trainer",
+                                                  .patience = absl::Milliseconds(1500),
+                                                  .farewell = absl::Seconds(10)},
+                                     coordinator_, *state_, stats_);
     runner_ = std::thread([this] { status_ = agent_->Run(); });
   }
 
   // What kill -9 does to an agent: its threads end, its trainers go on.
   void Kill() {
     if (!agent_) return;
-    coordinator_.With([&] { coordinator_.register_error = absl::InvalidArgumentError("test is over"); coordinator_.knows_session = false; coordinator_.away = false; });
+    coordinator_.With([&] {
+      coordinator_.register_error = absl::InvalidArgumentError("test is over");
+      coordinator_.knows_session = false;
+      coordinator_.away = false;
+    });
     runner_.join();
     agent_.reset();
     state_.reset();
@@ -126,8 +131,10 @@ TEST_F(AgentTest, RunsAJobAndReportsEventsLogAndWeights) {
   ASSERT_EQ(events.size(), 5u);
   for (size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events[i]["seq"], i + 1);
   EXPECT_EQ(coordinator_.With([&] { return coordinator_.logs[{kJob, 1}]; }), "grüße\n");
-  EXPECT_TRUE(coordinator_.With([&] { return coordinator_.uploads["checkpoint_final " + base::Sha256Hex("final weights")].complete; }));
-  EXPECT_TRUE(coordinator_.With([&] { return coordinator_.uploads["checkpoint_best " + base::Sha256Hex("best weights")].complete; }));
+  EXPECT_TRUE(coordinator_.With(
+      [&] { return coordinator_.uploads["checkpoint_final " + base::Sha256Hex("final weights")].complete; }));
+  EXPECT_TRUE(coordinator_.With(
+      [&] { return coordinator_.uploads["checkpoint_best " + base::Sha256Hex("best weights")].complete; }));
   EXPECT_TRUE(Soon([&] { return !Exists(state_->AttemptFolder({kJob, 1})); }));
   EXPECT_EQ(stats_.spool_lag_events, 0);
 }
@@ -142,7 +149,8 @@ TEST_F(AgentTest, SaysHowATrainerEnded) {
       {R"([["log", "about to fail"], ["crash", 9]])", "failed", "crashed", "maybe by the kernel for want of memory"},
       {R"([["exit", 1]])", "failed", "crashed", "exit status 1"},
       {R"([["exit", 2]])", "failed", "start_failed", "refused its command line or spec"},
-      {R"([["emit", "failed", {"cause": "out_of_memory", "message": "no memory for 9 x 9"}], ["exit", 1]])", "failed", "out_of_memory", "9 x 9"},
+      {R"([["emit", "failed", {"cause": "out_of_memory", "message": "no memory for 9 x 9"}], ["exit", 1]])", "failed",
+       "out_of_memory", "9 x 9"},
       {R"([["emit", "finished", {"state": "diverged"}]])", "diverged", "", ""},
       {"[" FINISHED R"(, ["crash", 11]])", "succeeded", "", ""},
       {R"([["emit", "stopped", {"update": 5}]])", "stopped", "", ""},
@@ -156,7 +164,10 @@ TEST_F(AgentTest, SaysHowATrainerEnded) {
     EXPECT_EQ(end.cause, cases[i].cause) << i;
     EXPECT_THAT(end.message, HasSubstr(cases[i].message)) << i;
   }
-  EXPECT_THAT(coordinator_.With([&] { return coordinator_.completions[{kJob, 1}].message; }), HasSubstr("about to fail"));
+  EXPECT_THAT(coordinator_.With([&] {
+    return coordinator_.completions[{kJob, 1}].message;
+  }),
+              HasSubstr("about to fail"));
 }
 
 TEST_F(AgentTest, AMissingDatasetIsNamedWithARemedy) {
@@ -184,7 +195,8 @@ TEST_F(AgentTest, StopsWithACheckpointAndUploadsIt) {
   ASSERT_TRUE(Soon([&] { return !coordinator_.events[{{kJob, 1}, 0}].empty(); }));
   coordinator_.With([&] { coordinator_.assigned[0].stop = coordinator_.assigned[0].checkpoint = true; });
   EXPECT_EQ(Ended().outcome, "stopped");
-  EXPECT_TRUE(coordinator_.With([&] { return coordinator_.uploads["checkpoint_resumable " + base::Sha256Hex("state at 77")].complete; }));
+  EXPECT_TRUE(coordinator_.With(
+      [&] { return coordinator_.uploads["checkpoint_resumable " + base::Sha256Hex("state at 77")].complete; }));
 }
 
 TEST_F(AgentTest, KillsATrainerThatDoesNotStopInTime) {
@@ -225,7 +237,10 @@ TEST_F(AgentTest, TrainersGoOnWhileTheCoordinatorIsAway) {
   ASSERT_TRUE(Soon([&] { return coordinator_.events[{{kJob, 1}, 0}].size() > 3; }));
   coordinator_.With([&] { coordinator_.away = true; });
   std::this_thread::sleep_for(std::chrono::milliseconds(1800));  // three lease times; the trainer ends meanwhile
-  coordinator_.With([&] { coordinator_.away = false; coordinator_.knows_session = false; });
+  coordinator_.With([&] {
+    coordinator_.away = false;
+    coordinator_.knows_session = false;
+  });
   EXPECT_EQ(Ended().outcome, "succeeded");
   EXPECT_EQ(Events().size(), 202u);
   EXPECT_GE(coordinator_.registrations, 2);
@@ -244,7 +259,8 @@ TEST_F(AgentTest, ARestartedAgentAdoptsItsTrainers) {
   ASSERT_EQ(events.size(), 203u);
   for (size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events[i]["seq"], i + 1);
   EXPECT_EQ(events[0]["pid"], pid);
-  EXPECT_TRUE(coordinator_.With([&] { return coordinator_.uploads["checkpoint_final " + base::Sha256Hex("final weights")].complete; }));
+  EXPECT_TRUE(coordinator_.With(
+      [&] { return coordinator_.uploads["checkpoint_final " + base::Sha256Hex("final weights")].complete; }));
 }
 
 TEST_F(AgentTest, ARestartedAgentEndsWhatIsNotAssignedAnyMore) {
@@ -275,7 +291,8 @@ TEST_F(AgentTest, AnUploadGoesOnWhereItWasCutOff) {
   const std::string weights(3 << 20, 'w');
   Assign(Job(R"([["save", "final", 3, ")" + weights + R"("], )" FINISHED "]"));
   EXPECT_EQ(Ended().outcome, "succeeded");
-  const auto upload = coordinator_.With([&] { return coordinator_.uploads["checkpoint_final " + base::Sha256Hex(weights)]; });
+  const auto upload =
+      coordinator_.With([&] { return coordinator_.uploads["checkpoint_final " + base::Sha256Hex(weights)]; });
   EXPECT_TRUE(upload.complete);
   EXPECT_EQ(upload.data.size(), weights.size());
 }

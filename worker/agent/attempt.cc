@@ -169,8 +169,8 @@ void Attempt::StartTrainers() {
 absl::Status Attempt::StartRank(size_t index) {
   const RankSlot place = record_.assignment.ranks[index];
   if (place.slot < 0 || static_cast<size_t>(place.slot) >= context_.slots.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("this worker has no slot ", place.slot, "; it has ",
-                                                   context_.slots.size(), ", from 0"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("this worker has no slot ", place.slot, "; it has ", context_.slots.size(), ", from 0"));
   }
   const Command command = TrainerCommand(context_.trainer, context_.state, record_.assignment, prepared_, place.rank,
                                          context_.slots[static_cast<size_t>(place.slot)]);
@@ -263,12 +263,18 @@ void Attempt::SignalAll(int signal) {
 
 void Attempt::Act(Action action) {
   switch (action) {
-    case Action::kWait: return;
-    case Action::kStart: return StartTrainers();
-    case Action::kAskToStop: return SignalAll(SIGTERM);
-    case Action::kKill: return SignalAll(SIGKILL);
-    case Action::kComplete: return Complete();
-    case Action::kCleanUp: return CleanUp();
+    case Action::kWait:
+      return;
+    case Action::kStart:
+      return StartTrainers();
+    case Action::kAskToStop:
+      return SignalAll(SIGTERM);
+    case Action::kKill:
+      return SignalAll(SIGKILL);
+    case Action::kComplete:
+      return Complete();
+    case Action::kCleanUp:
+      return CleanUp();
   }
 }
 

@@ -1,5 +1,6 @@
-// One attempt on this worker, from its assignment to its clean-up, on a thread of its own: prepares, starts the trainers,
-// relays their spools and logs, uploads what they leave, says how it ended. What to do when is life.h's; this does it.
+// One attempt on this worker, from its assignment to its clean-up, on a thread of its own: prepares, starts the
+// trainers, relays their spools and logs, uploads what they leave, says how it ended. What to do when is life.h's; this
+// does it.
 #pragma once
 
 #include <chrono>
@@ -55,7 +56,7 @@ class Attempt {
   void Leave();
 
   const AttemptId& id() const { return id_; }
-  bool ended() const;      // the thread has nothing more to do
+  bool ended() const;  // the thread has nothing more to do
   int ranks() const { return static_cast<int>(record_.assignment.ranks.size()); }
 
  private:
@@ -63,7 +64,7 @@ class Attempt {
     int32_t rank = 0;
     std::unique_ptr<Spool> spool;
     bool failed = false;
-    int64_t told_spooled = 0;      // of its spool, in stats
+    int64_t told_spooled = 0;  // of its spool, in stats
     std::string told_rendezvous;
   };
 
@@ -106,7 +107,7 @@ class Attempt {
   Prepared prepared_;
   bool is_prepared_ = false;
   std::optional<PreparationFailure> failure_;
-  std::string broken_;             // events cannot be relayed: why
+  std::string broken_;  // events cannot be relayed: why
   int32_t first_failed_ = -1;
   int64_t oom_kills_before_ = 0;
   bool finishing_uploads_ = false;

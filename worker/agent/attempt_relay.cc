@@ -80,10 +80,10 @@ bool Attempt::SendBatches(Rank& rank) {
     }
     if (spool.waiting() == 0) return true;
     if (Steady::now() < retry_at_ || wish() == Wish::kAbandon) return false;
-    const auto acknowledged =
-        context_.coordinator.ReportEvents(id_, rank.rank, spool.Batch(kBatchEvents, kBatchBytes));
+    const auto acknowledged = context_.coordinator.ReportEvents(id_, rank.rank, spool.Batch(kBatchEvents, kBatchBytes));
     if (acknowledged.status().code() == absl::StatusCode::kInvalidArgument) {
-      broken_ = absl::StrCat("The coordinator refuses the events of rank ", rank.rank, ": ", acknowledged.status().message());
+      broken_ =
+          absl::StrCat("The coordinator refuses the events of rank ", rank.rank, ": ", acknowledged.status().message());
       spdlog::error("{}#{}: {}", id_.job, id_.attempt, broken_);
       return false;
     }
@@ -111,7 +111,8 @@ void Attempt::FollowUp(const Rank& rank) {
       const auto json = nlohmann::json::parse(event.line);
       const std::string relative = json.at("file");
       LocalFile file{.path = absl::StrCat(prepared_.out_folder, "/", relative)};
-      file.file.kind = checkpoint ? absl::StrCat("checkpoint_", json.at("kind").get<std::string>()) : json.at("name").get<std::string>();
+      file.file.kind = checkpoint ? absl::StrCat("checkpoint_", json.at("kind").get<std::string>())
+                                  : json.at("name").get<std::string>();
       file.file.sha256 = json.at("sha256");
       file.file.bytes = json.at("bytes");
       file.file.update = checkpoint ? json.at("update").get<int32_t>() : 0;
@@ -120,7 +121,8 @@ void Attempt::FollowUp(const Rank& rank) {
       if (!uploader_) uploader_ = std::make_unique<Uploader>(context_.coordinator, id_, context_.stats);
       uploader_->Offer(std::move(file));
     } catch (const nlohmann::json::exception& error) {
-      broken_ = absl::StrCat("Event ", event.seq, " of rank ", rank.rank, " is not as docs/TRAINER.md says: ", error.what());
+      broken_ =
+          absl::StrCat("Event ", event.seq, " of rank ", rank.rank, " is not as docs/TRAINER.md says: ", error.what());
     }
   }
 }

@@ -1,5 +1,5 @@
-// What the agent asks of the coordinator, as plain values: the seam between the agent's logic and gRPC. Tests have a fake.
-// Meaning and status codes are those of proto/strata/v1 (worker_service, artifact_service, dataset_service).
+// What the agent asks of the coordinator, as plain values: the seam between the agent's logic and gRPC. Tests have a
+// fake. Meaning and status codes are those of proto/strata/v1 (worker_service, artifact_service, dataset_service).
 #pragma once
 
 #include <cstdint>

@@ -30,7 +30,8 @@ absl::StatusOr<std::vector<ManifestFile>> ReadManifest(const std::string& text, 
   std::vector<ManifestFile> files;
   std::string lines;
   try {
-    for (const json& file : json::parse(text).at("files")) {
+    const json manifest = json::parse(text);
+    for (const json& file : manifest.at("files")) {
       ManifestFile f{file.at("path"), file.at("bytes"), file.at("sha256")};
       const std::filesystem::path path(f.path);
       bool inside = !f.path.empty() && path.is_relative();
@@ -84,7 +85,8 @@ absl::Status Fetch(const Download& download, const std::function<bool()>& give_u
       }
       ::unlink(part.c_str());  // once more from its beginning: the part of an earlier try may be to blame
       if (++spoiled == 2) {
-        return absl::DataLossError(absl::StrCat(download.path, " arrives with SHA-256 ", *hash, " instead of ", download.sha256));
+        return absl::DataLossError(
+            absl::StrCat(download.path, " arrives with SHA-256 ", *hash, " instead of ", download.sha256));
       }
       continue;
     }
@@ -146,8 +148,7 @@ absl::Status DatasetCache::FetchFiles(const std::string& dataset, const std::str
   }
   const std::string remedy = "Register it with 'strata data add', then retry the job.";
   if (info.status().code() == absl::StatusCode::kNotFound) {
-    return absl::NotFoundError(
-        absl::StrCat("this worker lacks ", dataset, ", and so does the coordinator. ", remedy));
+    return absl::NotFoundError(absl::StrCat("this worker lacks ", dataset, ", and so does the coordinator. ", remedy));
   }
   if (!info.ok()) return info.status();
   if (info->digest != digest) {

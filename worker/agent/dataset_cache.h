@@ -1,5 +1,5 @@
-// Datasets that this worker has, by digest: fetched once from the coordinator, each file verified by its hash, visible only
-// when whole. A fetch that was cut off goes on where it was.
+// Datasets that this worker has, by digest: fetched once from the coordinator, each file verified by its hash, visible
+// only when whole. A fetch that was cut off goes on where it was.
 #pragma once
 
 #include <functional>

@@ -33,10 +33,10 @@ class FakeCoordinator final : public Coordinator {
   std::map<AttemptId, Completion> completions;
   std::map<AttemptId, std::string> logs;
   std::map<std::string, DatasetInfo> datasets;
-  std::map<std::string, std::string> files;  // dataset/path, or artifact's name
+  std::map<std::string, std::string> files;     // dataset/path, or artifact's name
   std::map<std::string, StoredUpload> uploads;  // by kind and hash
-  int64_t bytes_a_stream = 1 << 30;              // streams break off after so many
-  int broken_chunks = 0;                         // so many chunks are lost with UNAVAILABLE
+  int64_t bytes_a_stream = 1 << 30;             // streams break off after so many
+  int broken_chunks = 0;                        // so many chunks are lost with UNAVAILABLE
   int streams = 0, registrations = 0;
   bool left = false;
   absl::Status register_error;
@@ -72,7 +72,8 @@ class FakeCoordinator final : public Coordinator {
     return registration;
   }
 
-  absl::StatusOr<Assignments> Synchronize(int64_t generation, absl::Duration wait, const std::vector<AttemptId>&) override {
+  absl::StatusOr<Assignments> Synchronize(int64_t generation, absl::Duration wait,
+                                          const std::vector<AttemptId>&) override {
     base::MutexLock lock(mutex_);
     if (away) return Away();
     if (!knows_session) return absl::FailedPreconditionError("stale_session: register again");
@@ -81,7 +82,8 @@ class FakeCoordinator final : public Coordinator {
     return Assignments{generation_, assigned};
   }
 
-  absl::StatusOr<int64_t> ReportEvents(const AttemptId& id, int32_t rank, const std::vector<std::string>& lines) override {
+  absl::StatusOr<int64_t> ReportEvents(const AttemptId& id, int32_t rank,
+                                       const std::vector<std::string>& lines) override {
     base::MutexLock lock(mutex_);
     if (absl::Status status = Check(id); !status.ok()) return status;
     auto& list = events[{id, rank}];
@@ -129,7 +131,8 @@ class FakeCoordinator final : public Coordinator {
     return found->second;
   }
 
-  absl::Status ReadDatasetFile(const std::string& name, const std::string& path, int64_t offset, const ByteSink& sink) override {
+  absl::Status ReadDatasetFile(const std::string& name, const std::string& path, int64_t offset,
+                               const ByteSink& sink) override {
     return Stream(name + "/" + path, offset, sink);
   }
   absl::Status ReadArtifact(const std::string& name, int64_t offset, const ByteSink& sink) override {

@@ -1,7 +1,8 @@
 // A trainer for the agent's tests: takes strata-trainer's command line, and does what the script in spec.json says.
 // {"script": [["emit", "TYPE", {fields}], ["checkpoint", UPDATE, "text"], ["sleep", ms], ["torn"], ["crash", signal],
 //  ["exit", code], ["log", "text"], ["wait"], ["wait_rendezvous"]]}
-// `wait` lasts until SIGTERM, then writes a checkpoint and `stopped`, and ends. `only_rank` in a step's fields: other ranks skip it.
+// `wait` lasts until SIGTERM, then writes a checkpoint and `stopped`, and ends. `only_rank` in a step's fields: other
+// ranks skip it.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -46,8 +47,11 @@ struct Fake {
     const std::string file = "checkpoints/" + (kind == "resumable" ? std::string(name) : kind + ".safetensors");
     std::filesystem::create_directories(flags["--out"] + "/checkpoints");
     std::ofstream(flags["--out"] + "/" + file) << text;
-    Emit("checkpoint", {{"update", update}, {"file", file}, {"sha256", strata::base::Sha256Hex(text)},
-                        {"bytes", text.size()}, {"kind", kind}});
+    Emit("checkpoint", {{"update", update},
+                        {"file", file},
+                        {"sha256", strata::base::Sha256Hex(text)},
+                        {"bytes", text.size()},
+                        {"kind", kind}});
   }
 
   void WaitRendezvous() {
@@ -69,7 +73,8 @@ struct Fake {
     if (what == "save") Save(step[1], step[2], step[3]);
     if (what == "sleep") ::usleep(step[1].get<int>() * 1000);
     if (what == "log") std::fprintf(stderr, "%s\n", step[1].get<std::string>().c_str());
-    if (what == "torn") [[maybe_unused]] const ssize_t n = ::write(spool, "{\"seq\": 99, \"ty", 15);
+    if (what == "torn") [[maybe_unused]]
+      const ssize_t n = ::write(spool, "{\"seq\": 99, \"ty", 15);
     if (what == "crash") {
       ::signal(step[1], SIG_DFL);
       ::raise(step[1]);
@@ -112,7 +117,8 @@ int main(int argc, char** argv) {
   ::bind(fake.listener, reinterpret_cast<sockaddr*>(&address), sizeof address);
   ::listen(fake.listener, 4);
   json resumed;
-  for (const auto& entry : std::filesystem::directory_iterator(fake.flags["--out"] + "/checkpoints", std::filesystem::directory_options::none, *new std::error_code)) {
+  for (const auto& entry : std::filesystem::directory_iterator(
+           fake.flags["--out"] + "/checkpoints", std::filesystem::directory_options::none, *new std::error_code)) {
     resumed.push_back(entry.path().filename().string());
   }
   const json spec = json::parse(std::ifstream(fake.flags["--spec"]));

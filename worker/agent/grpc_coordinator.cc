@@ -56,7 +56,8 @@ Assignment FromProto(const v1::Assignment& proto) {
 }  // namespace
 
 struct GrpcCoordinator::Stubs {
-  explicit Stubs(const std::shared_ptr<grpc::Channel>& channel) : workers(channel), artifacts(channel), datasets(channel) {}
+  explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
+      : workers(channel), artifacts(channel), datasets(channel) {}
   v1::WorkerService::Stub workers;
   v1::ArtifactService::Stub artifacts;
   v1::DatasetService::Stub datasets;
@@ -93,7 +94,8 @@ std::string GrpcCoordinator::session() const {
 }
 
 absl::Status GrpcCoordinator::NoCoordinator() const {
-  return absl::UnavailableError(absl::StrCat("No coordinator's address in ", address_file_, ". Start one with 'strata up'."));
+  return absl::UnavailableError(
+      absl::StrCat("No coordinator's address in ", address_file_, ". Start one with 'strata up'."));
 }
 
 absl::Status GrpcCoordinator::Convert(const grpc::Status& status) {
@@ -134,7 +136,8 @@ absl::StatusOr<Registration> GrpcCoordinator::Register(const std::vector<Attempt
   }
   Registration registration;
   const auto& lease = response.lease_duration();
-  registration.lease = std::max(absl::Seconds(lease.seconds()) + absl::Nanoseconds(lease.nanos()), absl::Milliseconds(300));
+  registration.lease =
+      std::max(absl::Seconds(lease.seconds()) + absl::Nanoseconds(lease.nanos()), absl::Milliseconds(300));
   for (const v1::AttemptCursor& cursor : response.cursors()) {
     registration.cursors.push_back(
         {{cursor.attempt().job(), cursor.attempt().attempt()}, cursor.rank(), cursor.acknowledged_seq()});
@@ -260,7 +263,8 @@ namespace {
 
 // Hands a stream's pieces to `sink`. The sink's error, if it had one, is the result.
 template <typename Reader, typename Response>
-absl::StatusOr<grpc::Status> Drain(grpc::ClientContext& context, Reader& reader, Response& response, const ByteSink& sink) {
+absl::StatusOr<grpc::Status> Drain(grpc::ClientContext& context, Reader& reader, Response& response,
+                                   const ByteSink& sink) {
   absl::Status taken;
   while (taken.ok() && reader.Read(&response)) taken = sink(response.data());
   if (taken.ok()) return reader.Finish();

@@ -37,7 +37,8 @@ class GrpcCoordinator final : public Coordinator {
   absl::StatusOr<Registration> Register(const std::vector<AttemptId>& attempts) override;
   absl::StatusOr<Assignments> Synchronize(int64_t generation, absl::Duration wait,
                                           const std::vector<AttemptId>& running) override;
-  absl::StatusOr<int64_t> ReportEvents(const AttemptId& id, int32_t rank, const std::vector<std::string>& events) override;
+  absl::StatusOr<int64_t> ReportEvents(const AttemptId& id, int32_t rank,
+                                       const std::vector<std::string>& events) override;
   absl::Status CompleteAttempt(const AttemptId& id, const Completion& completion) override;
   absl::StatusOr<int64_t> AppendLog(const AttemptId& id, int64_t offset, const std::string& text) override;
   absl::Status Deregister() override;

@@ -9,13 +9,20 @@ namespace strata::agent {
 
 const char* Name(Phase phase) {
   switch (phase) {
-    case Phase::kPreparing: return "preparing";
-    case Phase::kRunning: return "running";
-    case Phase::kStopping: return "stopping";
-    case Phase::kKilling: return "killing";
-    case Phase::kDraining: return "draining";
-    case Phase::kCompleting: return "completing";
-    case Phase::kDone: return "done";
+    case Phase::kPreparing:
+      return "preparing";
+    case Phase::kRunning:
+      return "running";
+    case Phase::kStopping:
+      return "stopping";
+    case Phase::kKilling:
+      return "killing";
+    case Phase::kDraining:
+      return "draining";
+    case Phase::kCompleting:
+      return "completing";
+    case Phase::kDone:
+      return "done";
   }
   return "?";
 }
@@ -80,16 +87,19 @@ Completion Crash(const RankEnd& end) {
   Completion crash{"failed", "crashed", ""};
   if (end.kernel_out_of_memory) {
     crash.cause = "out_of_memory";
-    crash.message = absl::StrCat(who, " was killed by the kernel for want of memory. Make the batch or the model smaller.");
+    crash.message =
+        absl::StrCat(who, " was killed by the kernel for want of memory. Make the batch or the model smaller.");
   } else if (end.disk_full) {
     crash.cause = "disk_full";
     crash.message = absl::StrCat(who, " ended with the worker's disk full. Free some space there.");
   } else if (!end.exit.known) {
-    crash.message = absl::StrCat(who, " ended without a last event while no agent watched; its exit status is unknown.");
+    crash.message =
+        absl::StrCat(who, " ended without a last event while no agent watched; its exit status is unknown.");
   } else if (end.exit.signal == 9) {
     crash.message = absl::StrCat(who, " was killed by signal 9 (SIGKILL), maybe by the kernel for want of memory.");
   } else if (end.exit.signal != 0) {
-    crash.message = absl::StrCat(who, " was ended by signal ", end.exit.signal, " (", SignalName(end.exit.signal), ").");
+    crash.message =
+        absl::StrCat(who, " was ended by signal ", end.exit.signal, " (", SignalName(end.exit.signal), ").");
   } else if (end.exit.code == 2) {
     crash.cause = "start_failed";
     crash.message = absl::StrCat(who, " refused its command line or spec (exit status 2).");

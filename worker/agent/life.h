@@ -1,5 +1,5 @@
-// The life of an attempt on one worker as a state machine, and the verdict on its end. Pure: what is seen and how much time
-// has passed go in, what to do comes out.
+// The life of an attempt on one worker as a state machine, and the verdict on its end. Pure: what is seen and how much
+// time has passed go in, what to do comes out.
 //
 //   PREPARING -> RUNNING -> DRAINING -> COMPLETING -> DONE
 //                  |  ^ STOPPING, KILLING lead to DRAINING too
@@ -45,7 +45,8 @@ class Life {
   // An attempt whose processes were started before this agent.
   void Adopt() { phase_ = Phase::kRunning; }
 
-  // `elapsed`: time since the last step. At most a second of it is counted, so that a machine that slept loses no attempt.
+  // `elapsed`: time since the last step. At most a second of it is counted, so that a machine that slept loses no
+  // attempt.
   Action Step(const Sight& sight, absl::Duration elapsed);
 
   Phase phase() const { return phase_; }
@@ -77,7 +78,8 @@ std::optional<Completion> FailureOf(const RankEnd& end);
 // `first_failed`: the rank that ended badly first, -1 if none.
 Completion Judge(const std::vector<RankEnd>& ends, Wish wish, bool killed, int32_t first_failed);
 
-// What a Synchronize says of the attempts known here: those to start, those to stop or to tell a rendezvous, those to end.
+// What a Synchronize says of the attempts known here: those to start, those to stop or to tell a rendezvous, those to
+// end.
 struct Reconciliation {
   std::vector<Assignment> start;
   std::vector<Assignment> update;

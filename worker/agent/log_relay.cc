@@ -23,8 +23,11 @@ constexpr int64_t kKeptBytes = 256 << 10;
 int SequenceLength(const std::string& text, size_t i) {
   const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
   const unsigned char first = byte(i);
-  const int length = first < 0x80 ? 1 : first >= 0xC2 && first < 0xE0 ? 2 : first >= 0xE0 && first < 0xF0 ? 3
-                     : first >= 0xF0 && first < 0xF5 ? 4 : 0;
+  const int length = first < 0x80                    ? 1
+                     : first >= 0xC2 && first < 0xE0 ? 2
+                     : first >= 0xE0 && first < 0xF0 ? 3
+                     : first >= 0xF0 && first < 0xF5 ? 4
+                                                     : 0;
   for (int k = 1; k < length; ++k) {
     if (i + k >= text.size()) return -1;
     const unsigned char low = k > 1 ? 0x80 : first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
@@ -78,7 +81,8 @@ void LogRelay::SavePositions() const {
   for (const Reader& reader : readers_) saved.push_back(reader.position);
   const std::string temporary = positions_ + ".tmp";
   const base::FileDescriptor file = Open(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-  if (file.get() < 0 || !WriteAll(file, saved.dump(), temporary).ok()) return;  // no sync: it only has to outlive the agent
+  if (file.get() < 0 || !WriteAll(file, saved.dump(), temporary).ok())
+    return;  // no sync: it only has to outlive the agent
   ::rename(temporary.c_str(), positions_.c_str());
 }
 
@@ -108,8 +112,8 @@ absl::Status LogRelay::Append(Reader& reader, const std::string& text, int64_t c
   const auto stands = coordinator_.AppendLog(id_, offset_, text);
   if (!stands.ok()) {
     int64_t where = 0;
-    if (stands.status().code() == absl::StatusCode::kFailedPrecondition && Classify(stands.status()) == Trouble::kRefused &&
-        LastNumber(stands.status(), &where)) {
+    if (stands.status().code() == absl::StatusCode::kFailedPrecondition &&
+        Classify(stands.status()) == Trouble::kRefused && LastNumber(stands.status(), &where)) {
       offset_ = where;
       if (only_rank_) reader.position = where;
     }

@@ -1,5 +1,5 @@
-// Relays what the trainers of an attempt write to standard error, and keeps the files small: what is relayed is punched out
-// of them, but for the last part. Of an attempt at most 16 MiB are relayed.
+// Relays what the trainers of an attempt write to standard error, and keeps the files small: what is relayed is punched
+// out of them, but for the last part. Of an attempt at most 16 MiB are relayed.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ class LogRelay {
     int32_t rank = 0;
     std::string path;
   };
-  // `positions`: file in which it notes how far it is, for an agent's restart. With one rank in all the place in the file is
-  // the place in the attempt's log; with several, lines are marked with their rank.
+  // `positions`: file in which it notes how far it is, for an agent's restart. With one rank in all the place in the
+  // file is the place in the attempt's log; with several, lines are marked with their rank.
   LogRelay(Coordinator& coordinator, AttemptId id, std::vector<Source> sources, bool only_rank, std::string positions);
 
   // Sends the next piece of each file. `ended`: the processes are gone, last lines without an end go too.

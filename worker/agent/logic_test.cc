@@ -113,7 +113,8 @@ TEST(SpoolTest, GoesOnFromTheCursorAndBackIfTheCoordinatorSaysSo) {
 }
 
 TEST(SpoolTest, RefusesWhatIsNoSpool) {
-  for (const std::string& text : {Event(2), std::string("no json\n"), std::string("{\"seq\":1}\n"), Event(1) + Event(1)}) {
+  for (const std::string& text :
+       {Event(2), std::string("no json\n"), std::string("{\"seq\":1}\n"), Event(1) + Event(1)}) {
     Folder folder;
     Append(folder / "s", text);
     Spool spool(folder / "s");
@@ -153,8 +154,9 @@ TEST(LifeTest, AbandonedMeansKilledAndSilent) {
     if (start != Phase::kPreparing) life.Adopt();
     if (start == Phase::kDraining) life.Step({.processes_gone = true}, absl::ZeroDuration());
     const bool alive = start == Phase::kRunning;
-    if (alive) EXPECT_EQ(life.Step({.wish = Wish::kAbandon, .processes_gone = false}, absl::ZeroDuration()), Action::kKill);
-    if (alive) EXPECT_EQ(life.Step({.wish = Wish::kAbandon, .processes_gone = false}, absl::ZeroDuration()), Action::kKill);
+    for (int i = 0; alive && i < 2; ++i) {
+      EXPECT_EQ(life.Step({.wish = Wish::kAbandon, .processes_gone = false}, absl::ZeroDuration()), Action::kKill);
+    }
     EXPECT_EQ(life.Step({.wish = Wish::kAbandon}, absl::ZeroDuration()), Action::kCleanUp) << Name(start);
     EXPECT_EQ(life.phase(), Phase::kDone);
   }
@@ -188,8 +190,13 @@ TEST(JudgeTest, ATrainerEndedBySigtermBeforeItListenedHasStopped) {
 TEST(ProcessTest, RunsInItsOwnSessionOnItsCores) {
   Folder folder;
   const int core = AllowedCores().back();
-  Command command{.arguments = {"/bin/sh", "-c", "echo $X; cat /proc/self/stat; grep Cpus_allowed_list /proc/self/status; cat /proc/self/oom_score_adj"},
-                  .environment = {{"X", "value of X"}}, .log = folder / "log", .cores = {core}};
+  Command command{
+      .arguments =
+          {"/bin/sh", "-c",
+           "echo $X; cat /proc/self/stat; grep Cpus_allowed_list /proc/self/status; cat /proc/self/oom_score_adj"},
+      .environment = {{"X", "value of X"}},
+      .log = folder / "log",
+      .cores = {core}};
   const auto process = Start(command, [](const ProcessId&) { return absl::OkStatus(); });
   ASSERT_TRUE(process.ok()) << process.status();
   std::optional<ExitStatus> exit;
@@ -209,7 +216,8 @@ TEST(ProcessTest, WhatIsNotRecordedDoesNotRun) {
   EXPECT_FALSE(Start(command, [](const ProcessId&) { return absl::CancelledError("no"); }).ok());
   EXPECT_EQ(ReadProc(folder / "log"), "");
   const Command none{.arguments = {folder / "none"}, .log = folder / "log"};
-  EXPECT_EQ(Start(none, [](const ProcessId&) { return absl::OkStatus(); }).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Start(none, [](const ProcessId&) { return absl::OkStatus(); }).status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 TEST(ProcessTest, AGroupIsEndedWhole) {
@@ -249,7 +257,8 @@ TEST(StateDirTest, OneAgentAtATime) {
 TEST(StateDirTest, KeepsAnAttemptAndDropsWhatNeverStarted) {
   Folder folder;
   const auto state = StateDir::Open(folder / "state");
-  const Assignment a{.id = {"experiments/e-1/trials/t1/jobs/train", 2}, .ranks = {{0, 1}}, .spec_json = "{\"a\": \"b\\n\"}"};
+  const Assignment a{
+      .id = {"experiments/e-1/trials/t1/jobs/train", 2}, .ranks = {{0, 1}}, .spec_json = "{\"a\": \"b\\n\"}"};
   AttemptRecord record{a, {{.rank = 0, .slot = 1, .process = {4711, 12345678901234, "boot"}}}};
   ASSERT_TRUE(base::MakeFolders(state->AttemptFolder(a.id)).ok());
   ASSERT_TRUE(base::MakeFolders(state->AttemptFolder({"experiments/e-1/trials/t2/jobs/train", 1})).ok());
@@ -270,7 +279,8 @@ TEST(DatasetCacheTest, FetchesOnceAndAgainOnlyWhatIsBroken) {
   for (const auto& [name, text] : std::map<std::string, std::string>{{"a.shard", "first"}, {"text/b", "second"}}) {
     coordinator.files["datasets/d/" + name] = text;
     lines += name + " " + base::Sha256Hex(text) + "\n";
-    files += absl::StrCat(files.empty() ? "" : ",", "{\"path\":\"", name, "\",\"bytes\":", text.size(), ",\"sha256\":\"", base::Sha256Hex(text), "\"}");
+    files += absl::StrCat(files.empty() ? "" : ",", "{\"path\":\"", name, "\",\"bytes\":", text.size(),
+                          ",\"sha256\":\"", base::Sha256Hex(text), "\"}");
   }
   const std::string digest = base::Sha256Hex(lines);
   coordinator.datasets["datasets/d"] = {digest, "{\"files\":[" + files + "]}"};
@@ -305,7 +315,9 @@ TEST(DatasetCacheTest, RefusesOtherContentAndPathsThatLeadOutside) {
 
 TEST(LogRelayTest, ReplacesBytesThatAreNoText) {
   EXPECT_EQ(ValidUtf8("grüße"), "grüße");
-  EXPECT_EQ(ValidUtf8("a\xff" "b\xc3"), "a?b?");
+  EXPECT_EQ(ValidUtf8("a\xff"
+                      "b\xc3"),
+            "a?b?");
   EXPECT_EQ(ValidUtf8("\xed\xa0\x80"), "???");
 }
 

@@ -30,18 +30,22 @@ struct Flags {
 
 void Declare(CLI::App& app, Flags& flags) {
   auto* address = app.add_option("--coordinator", flags.coordinator, "Coordinator's address, HOST:PORT");
-  auto* file = app.add_option("--address-file", flags.address_file, "File that holds the coordinator's address; read again when the connection is lost");
+  auto* file = app.add_option("--address-file", flags.address_file,
+                              "File that holds the coordinator's address; read again when the connection is lost");
   address->excludes(file);
   app.add_option("--state-dir", flags.state_dir, "Folder for what must survive the agent")->required();
   app.add_option("--name", flags.name, "Name of this worker: lower-case letters, digits, dots and hyphens")->required();
   app.add_option("--slots", flags.slots, "CPU slots to offer (default: one a core)");
-  app.add_option("--cores", flags.cores, "Cores to share out to the slots, as 0-3,8 (default: all that this process may use)");
+  app.add_option("--cores", flags.cores,
+                 "Cores to share out to the slots, as 0-3,8 (default: all that this process may use)");
   app.add_option("--trainer", flags.trainer, "Path of strata-trainer (default: beside this program)");
-  app.add_option("--advertise-address", flags.advertise, "Address under which other machines reach this one's trainers");
+  app.add_option("--advertise-address", flags.advertise,
+                 "Address under which other machines reach this one's trainers");
   app.add_option("--metrics-listen", flags.metrics, "HOST:PORT for /metrics, or none");
   app.set_version_flag("--version", std::string("strata-agent ") + strata::Version() + " (" + strata::Commit() + ")");
-  app.footer("SIGTERM: trainers write checkpoints and end, everything is acknowledged, the worker signs off.\n"
-             "A second one: the agent ends at once and leaves its trainers to the next start.");
+  app.footer(
+      "SIGTERM: trainers write checkpoints and end, everything is acknowledged, the worker signs off.\n"
+      "A second one: the agent ends at once and leaves its trainers to the next start.");
 }
 
 int Fail(int code, const std::string& message) {
@@ -143,8 +147,8 @@ int main(int argc, char** argv) {
     metrics = *std::move(served);
   }
   GrpcCoordinator coordinator(flags.coordinator, flags.address_file,
-                              {flags.name, state->worker_uid(), slots, std::string(strata::Version()) + "+" + strata::Commit(),
-                               HostName(), flags.advertise});
+                              {flags.name, state->worker_uid(), slots,
+                               std::string(strata::Version()) + "+" + strata::Commit(), HostName(), flags.advertise});
   auto* agent = new Agent({.slots = slots, .trainer = flags.trainer}, coordinator, *state, stats);
   WatchSignals(signals, agent);
   spdlog::info("worker {} with {} slots", flags.name, slots.size());

@@ -18,9 +18,12 @@ namespace fs = std::filesystem;
 
 const char* Argument(JobKind kind) {
   switch (kind) {
-    case JobKind::kTrain: return "train";
-    case JobKind::kEvaluate: return "evaluate";
-    case JobKind::kProbe: return "probe";
+    case JobKind::kTrain:
+      return "train";
+    case JobKind::kEvaluate:
+      return "evaluate";
+    case JobKind::kProbe:
+      return "probe";
   }
   return "train";
 }
@@ -40,10 +43,14 @@ bool IsFile(const std::string& path, const std::string& sha256) {
 PreparationFailure Describe(const absl::Status& status, const char* not_found, const char* spoiled) {
   const std::string message(status.message());
   switch (status.code()) {
-    case absl::StatusCode::kNotFound: return {not_found, message};
-    case absl::StatusCode::kDataLoss: return {spoiled, message};
-    case absl::StatusCode::kResourceExhausted: return {"disk_full", message};
-    default: return {"start_failed", message};
+    case absl::StatusCode::kNotFound:
+      return {not_found, message};
+    case absl::StatusCode::kDataLoss:
+      return {spoiled, message};
+    case absl::StatusCode::kResourceExhausted:
+      return {"disk_full", message};
+    default:
+      return {"start_failed", message};
   }
 }
 
@@ -94,7 +101,8 @@ absl::Status Preparation::PlaceCheckpoint(const Assignment& assignment, const st
   const bool resumes = !assignment.checkpoint_artifact.empty();
   const int64_t from = resumes ? UpdateOf(assignment.checkpoint_file_name) : -1;
   if (resumes && from < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("\"", assignment.checkpoint_file_name, "\" is no name of a resumable checkpoint"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", assignment.checkpoint_file_name, "\" is no name of a resumable checkpoint"));
   }
   absl::Status status = base::MakeFolders(folder);
   if (!status.ok()) return status;
@@ -116,7 +124,8 @@ absl::Status Preparation::PlaceCheckpoint(const Assignment& assignment, const st
   return FetchArtifact(assignment, wanted, give_up);
 }
 
-absl::StatusOr<std::string> Preparation::FetchWeights(const Assignment& assignment, const std::function<bool()>& give_up) {
+absl::StatusOr<std::string> Preparation::FetchWeights(const Assignment& assignment,
+                                                      const std::function<bool()>& give_up) {
   const std::string path = absl::StrCat(state_.path(), "/weights/", assignment.checkpoint_sha256, ".safetensors");
   if (IsFile(path, assignment.checkpoint_sha256)) return path;
   absl::Status status = FetchArtifact(assignment, path, give_up);
@@ -129,14 +138,29 @@ Command TrainerCommand(const std::string& trainer, const StateDir& state, const 
   const AttemptId& id = assignment.id;
   const std::string folder = state.AttemptFolder(id);
   Command command;
-  command.arguments = {trainer, "--spec", folder + "/spec.json", "--job", Argument(assignment.kind), "--dataset",
-                       prepared.dataset_folder, "--out", prepared.out_folder, "--spool", state.SpoolPath(id, rank),
-                       "--control", state.ControlPath(id, rank), "--attempt", absl::StrCat(id.attempt), "--rank",
-                       absl::StrCat(rank), "--world-size", absl::StrCat(assignment.world_size)};
+  command.arguments = {trainer,
+                       "--spec",
+                       folder + "/spec.json",
+                       "--job",
+                       Argument(assignment.kind),
+                       "--dataset",
+                       prepared.dataset_folder,
+                       "--out",
+                       prepared.out_folder,
+                       "--spool",
+                       state.SpoolPath(id, rank),
+                       "--control",
+                       state.ControlPath(id, rank),
+                       "--attempt",
+                       absl::StrCat(id.attempt),
+                       "--rank",
+                       absl::StrCat(rank),
+                       "--world-size",
+                       absl::StrCat(assignment.world_size)};
   if (assignment.kind == JobKind::kTrain) command.arguments.push_back("--resume");
   if (assignment.kind == JobKind::kEvaluate) {
-    command.arguments.insert(command.arguments.end(), {"--evaluation", absl::StrCat(assignment.evaluation),
-                                                       "--checkpoint", prepared.weights});
+    command.arguments.insert(command.arguments.end(),
+                             {"--evaluation", absl::StrCat(assignment.evaluation), "--checkpoint", prepared.weights});
   }
   const std::string threads = Threads(assignment.spec_json);
   command.environment = {{"OMP_NUM_THREADS", threads}, {"MKL_NUM_THREADS", threads}, {"OPENBLAS_NUM_THREADS", threads}};

@@ -41,7 +41,8 @@ class Preparation {
   absl::Status PlaceCheckpoint(const Assignment& assignment, const std::string& folder,
                                const std::function<bool()>& give_up);
   absl::StatusOr<std::string> FetchWeights(const Assignment& assignment, const std::function<bool()>& give_up);
-  absl::Status FetchArtifact(const Assignment& assignment, const std::string& path, const std::function<bool()>& give_up);
+  absl::Status FetchArtifact(const Assignment& assignment, const std::string& path,
+                             const std::function<bool()>& give_up);
 
   Coordinator& coordinator_;
   DatasetCache& datasets_;

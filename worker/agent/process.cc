@@ -36,7 +36,8 @@ std::optional<Stat> ReadStat(pid_t pid) {
   Stat stat;
   if (fields.size() < 20 || fields[0].empty()) return std::nullopt;
   stat.state = fields[0][0];
-  if (!absl::SimpleAtoi(fields[2], &stat.group) || !absl::SimpleAtoi(fields[19], &stat.start_ticks)) return std::nullopt;
+  if (!absl::SimpleAtoi(fields[2], &stat.group) || !absl::SimpleAtoi(fields[19], &stat.start_ticks))
+    return std::nullopt;
   return stat;
 }
 
@@ -92,7 +93,8 @@ std::vector<std::string> MergedEnvironment(const Command& command) {
   while (n < 0 && errno == EINTR);
   if (n != 1) ::_exit(127);  // the agent died before it had recorded us
   const int oom = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (oom >= 0) [[maybe_unused]] const ssize_t written = ::write(oom, plan.oom_score.data(), plan.oom_score.size());
+  if (oom >= 0) [[maybe_unused]]
+    const ssize_t written = ::write(oom, plan.oom_score.data(), plan.oom_score.size());
   if (plan.pin) ::sched_setaffinity(0, sizeof plan.cores, &plan.cores);
   const int null = ::open("/dev/null", O_RDONLY);
   if (::dup2(null, 0) < 0 || ::dup2(plan.log, 1) < 0 || ::dup2(plan.log, 2) < 0) FailChild(plan.failure);

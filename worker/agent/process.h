@@ -23,12 +23,12 @@ struct ProcessId {
 };
 
 struct Command {
-  std::vector<std::string> arguments;  // [0] is the program's path
+  std::vector<std::string> arguments;                            // [0] is the program's path
   std::vector<std::pair<std::string, std::string>> environment;  // set over the agent's own
-  std::string folder;                  // working directory
-  std::string log;                     // standard output and error are appended here
-  std::vector<int> cores;              // pinned to these; empty: as the agent
-  int oom_score_adj = 500;             // the kernel ends a trainer before agent or coordinator
+  std::string folder;                                            // working directory
+  std::string log;                                               // standard output and error are appended here
+  std::vector<int> cores;                                        // pinned to these; empty: as the agent
+  int oom_score_adj = 500;  // the kernel ends a trainer before agent or coordinator
 };
 
 // How a process ended.
@@ -38,8 +38,8 @@ struct ExitStatus {
   int signal = 0;
 };
 
-// Starts `command`. The child waits until `record` has stored its identity, and ends by itself if the agent dies before:
-// no process runs that is not recorded. NOT_FOUND or INTERNAL with the sentence if it cannot be executed.
+// Starts `command`. The child waits until `record` has stored its identity, and ends by itself if the agent dies
+// before: no process runs that is not recorded. NOT_FOUND or INTERNAL with the sentence if it cannot be executed.
 absl::StatusOr<ProcessId> Start(const Command& command, const std::function<absl::Status(const ProcessId&)>& record);
 
 // The process that has `pid` now; nullopt if there is none, or it is a zombie.

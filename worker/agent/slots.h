@@ -23,7 +23,8 @@ std::string FormatCores(const std::vector<int>& cores);  // "0-3,8"
 // The cores that the affinity mask (hence the cgroup's cpuset) leaves to this process.
 std::vector<int> AllowedCores();
 
-// `count` slots over `cores`: neighbours together, sizes differing by one at most. count > cores: cores are shared in turn.
+// `count` slots over `cores`: neighbours together, sizes differing by one at most. count > cores: cores are shared in
+// turn.
 std::vector<Slot> ShareOut(const std::vector<int>& cores, int count);
 
 }  // namespace strata::agent

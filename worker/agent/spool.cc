@@ -58,7 +58,8 @@ absl::Status Spool::Read() {
 absl::Status Spool::TakeLine(std::string line) {
   const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   const auto bad = [&](absl::string_view why) {
-    return absl::DataLossError(absl::StrCat(path_, ": the line after event ", last_seq_, " ", why, ": ", line.substr(0, 200)));
+    return absl::DataLossError(
+        absl::StrCat(path_, ": the line after event ", last_seq_, " ", why, ": ", line.substr(0, 200)));
   };
   if (!json.is_object()) return bad("is no JSON object");
   const auto seq = json.find("seq"), type = json.find("type");

@@ -1,5 +1,6 @@
-// The spool of one rank: the trainer appends whole JSON lines numbered 1, 2, ... (docs/TRAINER.md), the agent reads behind it
-// and lets go of what the coordinator has acknowledged. A last line without its end is not read before it is whole.
+// The spool of one rank: the trainer appends whole JSON lines numbered 1, 2, ... (docs/TRAINER.md), the agent reads
+// behind it and lets go of what the coordinator has acknowledged. A last line without its end is not read before it is
+// whole.
 #pragma once
 
 #include <cstdint>

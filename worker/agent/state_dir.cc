@@ -41,10 +41,17 @@ std::string JobKey(const std::string& job) {
 json ToJson(const Assignment& a) {
   json ranks = json::array();
   for (const RankSlot& r : a.ranks) ranks.push_back({{"rank", r.rank}, {"slot", r.slot}});
-  return {{"job", a.id.job}, {"attempt", a.id.attempt}, {"kind", static_cast<int>(a.kind)}, {"ranks", ranks},
-          {"world_size", a.world_size}, {"spec", a.spec_json}, {"dataset", a.dataset},
-          {"dataset_digest", a.dataset_digest}, {"checkpoint_artifact", a.checkpoint_artifact},
-          {"checkpoint_sha256", a.checkpoint_sha256}, {"checkpoint_file_name", a.checkpoint_file_name},
+  return {{"job", a.id.job},
+          {"attempt", a.id.attempt},
+          {"kind", static_cast<int>(a.kind)},
+          {"ranks", ranks},
+          {"world_size", a.world_size},
+          {"spec", a.spec_json},
+          {"dataset", a.dataset},
+          {"dataset_digest", a.dataset_digest},
+          {"checkpoint_artifact", a.checkpoint_artifact},
+          {"checkpoint_sha256", a.checkpoint_sha256},
+          {"checkpoint_file_name", a.checkpoint_file_name},
           {"evaluation", a.evaluation}};
 }
 
@@ -65,13 +72,22 @@ Assignment AssignmentFrom(const json& j) {
 }
 
 json ToJson(const RankRecord& r) {
-  return {{"rank", r.rank}, {"slot", r.slot}, {"pid", r.process.pid}, {"start_ticks", r.process.start_ticks},
-          {"boot_id", r.process.boot_id}, {"ended", r.ended}, {"exit_known", r.exit.known}, {"code", r.exit.code},
+  return {{"rank", r.rank},
+          {"slot", r.slot},
+          {"pid", r.process.pid},
+          {"start_ticks", r.process.start_ticks},
+          {"boot_id", r.process.boot_id},
+          {"ended", r.ended},
+          {"exit_known", r.exit.known},
+          {"code", r.exit.code},
           {"signal", r.exit.signal}};
 }
 
 RankRecord RankFrom(const json& j) {
-  return {j.at("rank"), j.at("slot"), {j.at("pid"), j.at("start_ticks"), j.at("boot_id")}, j.at("ended"),
+  return {j.at("rank"),
+          j.at("slot"),
+          {j.at("pid"), j.at("start_ticks"), j.at("boot_id")},
+          j.at("ended"),
           {j.at("exit_known"), j.at("code"), j.at("signal")}};
 }
 
@@ -94,9 +110,9 @@ absl::StatusOr<StateDir> StateDir::Open(const std::string& path) {
   if (dir.lock_.get() < 0) return base::FileError(errno, "open", lock);
   if (::flock(dir.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     const std::string holder = ReadProc(lock);
-    return absl::FailedPreconditionError(
-        absl::StrCat("--state-dir: ", dir.path_, " is in use by another agent (process ", holder,
-                     "). Stop that one, or give this one a folder of its own."));
+    return absl::FailedPreconditionError(absl::StrCat("--state-dir: ", dir.path_,
+                                                      " is in use by another agent (process ", holder,
+                                                      "). Stop that one, or give this one a folder of its own."));
   }
   const std::string pid = absl::StrCat(::getpid());
   if (::ftruncate(dir.lock_.get(), 0) != 0 || ::pwrite(dir.lock_.get(), pid.data(), pid.size(), 0) < 0) {
@@ -133,7 +149,8 @@ std::string StateDir::LogPath(const AttemptId& id, int32_t rank) const {
 }
 
 std::string StateDir::ControlPath(const AttemptId& id, int32_t rank) const {
-  const std::string name = absl::StrCat(base::Sha256Hex(absl::StrCat(id.job, "#", id.attempt)).substr(0, 12), "-", rank);
+  const std::string name =
+      absl::StrCat(base::Sha256Hex(absl::StrCat(id.job, "#", id.attempt)).substr(0, 12), "-", rank);
   const std::string path = absl::StrCat(path_, "/sockets/", name);
   if (path.size() < 100) return path;  // sun_path holds 107 bytes; the trainer may need a temporary name
   return absl::StrCat("/tmp/strata-", worker_uid_.substr(0, 8), "-", name);

@@ -15,8 +15,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "worker/agent/coordinator.h"
 #include "server/base/file.h"
+#include "worker/agent/coordinator.h"
 #include "worker/agent/process.h"
 
 namespace strata::agent {
@@ -25,8 +25,8 @@ namespace strata::agent {
 struct RankRecord {
   int32_t rank = 0;
   int32_t slot = 0;
-  ProcessId process;    // pid 0: not started
-  bool ended = false;   // its exit was seen
+  ProcessId process;   // pid 0: not started
+  bool ended = false;  // its exit was seen
   ExitStatus exit;
   bool group_gone = false;  // not stored
 };
