@@ -88,6 +88,15 @@ std::vector<AttemptId> Agent::Known() const {
   return known;
 }
 
+std::vector<AttemptId> Agent::Running() const {
+  std::vector<AttemptId> running = Known();
+  base::MutexLock lock(mutex_);
+  for (const Assignment& assignment : assigned_.value_or(std::vector<Assignment>())) {
+    if (!over_.contains(assignment.id) && !attempts_.contains(assignment.id)) running.push_back(assignment.id);
+  }
+  return running;
+}
+
 void Agent::WaitFor(absl::Duration time) {
   base::MutexLock lock(mutex_);
   changed_.WaitFor(mutex_, absl::ToChronoNanoseconds(time));
@@ -167,7 +176,7 @@ absl::Status Agent::Serve() {
     }
     if (leaving && Farewell()) return absl::CancelledError("left");
     const absl::Duration wait = leaving ? absl::Milliseconds(100) : lease_ / 3;
-    const auto assignments = coordinator_.Synchronize(generation, wait, Known());
+    const auto assignments = coordinator_.Synchronize(generation, wait, Running());
     if (assignments.ok()) {
       if (!pauses.First()) spdlog::info("the coordinator answers again");
       stats_.connected = 1;

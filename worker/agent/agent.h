@@ -47,6 +47,9 @@ class Agent {
   bool Farewell();                                      // true: all is done, or there is no more time
   void Adopt();
   std::vector<AttemptId> Known() const;
+  // Known ones, and those assigned that wait for an earlier attempt of their job to be gone, or for the agent to leave:
+  // the coordinator takes what is missing here for lost.
+  std::vector<AttemptId> Running() const;
   void WaitFor(absl::Duration time);
 
   const AgentOptions options_;
