@@ -174,6 +174,10 @@ void Coordinator::Synchronize(const core::WorkerSynchronized& request, Done<Sync
   ledger_.Heard(request.worker);
   Synchronized answer{.generation = controller_->Generation(request.worker)};
   for (const core::WorkerAssignment& assignment : controller_->Assignments(request.worker)) {
+    if (!controller_->CheckAttempt(assignment.job, assignment.attempt).ok()) {
+      throw Violation(absl::StrCat(assignment.job, " attempt ", assignment.attempt,
+                                   " has ended and is still assigned to ", request.worker));
+    }
     const auto facts = batch_.facts.find(assignment.job);
     answer.assignments.push_back({assignment,
                                   controller_->state().attempts.at({assignment.job, assignment.attempt}).resumed_from,
