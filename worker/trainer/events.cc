@@ -110,7 +110,7 @@ void EventLog::Emit(const std::string& type, const Json& fields) {
   Json event = {{"seq", seq_ + 1}, {"attempt", attempt_}, {"rank", rank_},
                 {"time", Timestamp(duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count())},
                 {"type", type}};
-  event.update(fields);
+  if (!fields.is_null()) event.update(fields);
   WriteLine(event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   ++seq_;
 }

@@ -30,9 +30,10 @@ bool IsOutOfMemory(const c10::Error& error) {
 
 Failure ToFailure(const std::exception& error) {
   if (const auto* failure = dynamic_cast<const Failure*>(&error)) return *failure;
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return {Cause::kOutOfMemory, "The machine has no memory left for this trainer."};
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return {Cause::kOutOfMemory, "There is no memory left for this trainer."};
   if (const auto* torch = dynamic_cast<const c10::Error*>(&error)) {
-    return {IsOutOfMemory(*torch) ? Cause::kOutOfMemory : Cause::kInternal, torch->what_without_backtrace()};
+    if (!IsOutOfMemory(*torch)) return {Cause::kInternal, torch->what_without_backtrace()};
+    return {Cause::kOutOfMemory, std::string("There is no memory left for this trainer: ") + torch->what_without_backtrace()};
   }
   if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
     return {IsFullDisk(*system) ? Cause::kDiskFull : Cause::kInternal, system->what()};
