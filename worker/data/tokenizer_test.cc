@@ -10,6 +10,12 @@
 #include "model/metrics/text.h"
 
 namespace strata::data {
+
+// The name of a case.
+void PrintTo(const VocabularyOptions& options, std::ostream* out) {
+  *out << options.kind << "_" << options.normalization << (options.byte_fallback ? "_bytes" : "");
+}
+
 namespace {
 
 using ::testing::HasSubstr;
