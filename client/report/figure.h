@@ -12,6 +12,7 @@ struct Line {
   std::string label;  // "" draws it without an entry in the key (a further seed)
   int style = 0;      // colour, dash and point by index; the same thing has the same style in every figure
   bool points = false;
+  bool failed = false;       // a cross marks its end: the training failed there
   std::vector<double> x, y;  // points that are not finite, or not positive on a log scale, are left out
 };
 

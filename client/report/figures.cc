@@ -26,6 +26,7 @@ Line CurveLine(const Report& report, const TrialResult& result, const Curve& cur
   line.style = StyleOf(report, result.label);
   line.x.assign(curve.updates.begin(), curve.updates.end());
   line.y = curve.values;
+  line.failed = result.trial.state() == v1::JOB_STATE_DIVERGED;
   return line;
 }
 

@@ -29,7 +29,7 @@ constexpr const char* kDashes[] = {"1", "(14,5)", "(4,4)", "(14,4,3,4)", "(22,6)
 constexpr int kPoints[] = {7, 5, 9, 13, 11, 15, 4, 6};
 
 constexpr int kPanelWidth = 440, kPanelHeight = 330, kKeyHeight = 56;
-constexpr int kLeft = 82, kRight = 18, kTop = 34, kBottom = 62;  // margins around the axes of a panel
+constexpr int kLeft = 80, kRight = 26, kTop = 34, kBottom = 62;  // margins around the axes of a panel
 
 std::string Quoted(const std::string& text) {
   std::string quoted = "'";
@@ -67,10 +67,15 @@ Range SharedY(const Figure& figure) {
   return {low - pad, high + pad};
 }
 
+std::string ColorOf(const Figure& figure, const Line& line) {
+  const size_t index = static_cast<size_t>(line.style);
+  return absl::StrCat(
+      "lc rgb '", figure.sequential ? kOrder[index % std::size(kOrder)] : kKinds[index % std::size(kKinds)], "' lw 2");
+}
+
 std::string StyleOf(const Figure& figure, const Line& line) {
   const size_t index = static_cast<size_t>(line.style);
-  const char* color = figure.sequential ? kOrder[index % std::size(kOrder)] : kKinds[index % std::size(kKinds)];
-  std::string style = absl::StrCat("lc rgb '", color, "' lw 2 dt ", kDashes[index % std::size(kDashes)]);
+  std::string style = absl::StrCat(ColorOf(figure, line), " dt ", kDashes[index % std::size(kDashes)]);
   if (line.points) absl::StrAppend(&style, " pt ", kPoints[index % std::size(kPoints)], " ps 0.7");
   return style;
 }
@@ -99,6 +104,13 @@ bool Empty(const Panel& panel, const Line& line) {
   return true;
 }
 
+// The last point shown, as inline data.
+std::string LastPoint(const Panel& panel, const Line& line) {
+  size_t last = line.x.size() - 1;
+  while (last > 0 && !Shown(panel, line.x[last], line.y[last])) --last;
+  return absl::StrFormat("%.9g %.9g\ne\n", line.x[last], line.y[last]);
+}
+
 std::string PanelCommands(const Figure& figure, size_t index, int width, int height) {
   const Panel& panel = figure.panels[index];
   const int column = static_cast<int>(index) % figure.columns, row = static_cast<int>(index) / figure.columns;
@@ -108,7 +120,7 @@ std::string PanelCommands(const Figure& figure, size_t index, int width, int hei
       "set lmargin at screen %.6f\nset rmargin at screen %.6f\nset tmargin at screen %.6f\nset bmargin at screen "
       "%.6f\n",
       left / width, right / width, top / height, bottom / height);
-  absl::StrAppend(&text, "set title ", Quoted(panel.title), " font ',13' offset 0,-0.4\nset xlabel ",
+  absl::StrAppend(&text, "set title ", Quoted(panel.title), " noenhanced font ',13' offset 0,-0.4\nset xlabel ",
                   Quoted(panel.x_label), " offset 0,0.3\nset ylabel ", Quoted(column == 0 ? panel.y_label : ""),
                   " offset 0.6,0\n");
   absl::StrAppend(&text,
@@ -122,19 +134,29 @@ std::string PanelCommands(const Figure& figure, size_t index, int width, int hei
     plots.push_back(absl::StrCat("$d", index, "_", l, panel.lines[l].points ? " with linespoints " : " with lines ",
                                  StyleOf(figure, panel.lines[l]), " notitle"));
   }
+  for (const Line& line : panel.lines) {
+    if (line.failed && !Empty(panel, line)) {
+      plots.push_back(absl::StrFormat("'-' with points %s pt 2 ps 1.7 notitle", ColorOf(figure, line)));
+    }
+  }
   if (plots.empty()) plots.push_back("NaN notitle");
-  return absl::StrCat(text, "plot ", absl::StrJoin(plots, ", \\\n  "), "\n");
+  absl::StrAppend(&text, "plot ", absl::StrJoin(plots, ", \\\n  "), "\n");
+  for (const Line& line : panel.lines) {
+    if (line.failed && !Empty(panel, line)) absl::StrAppend(&text, LastPoint(panel, line));
+  }
+  return text;
 }
 
 // One strip under all panels, with an entry for each labelled line and level.
 std::string KeyCommands(const Figure& figure, int height) {
   std::vector<std::string> entries;
-  bool level_named = false;
+  bool level_named = false, failed = false;
   for (const Panel& panel : figure.panels) {
     for (const Line& line : panel.lines) {
+      failed = failed || (line.failed && !Empty(panel, line));
       if (line.label.empty()) continue;
       entries.push_back(absl::StrCat("NaN ", line.points ? "with linespoints " : "with lines ", StyleOf(figure, line),
-                                     " title ", Quoted(line.label)));
+                                     " title ", Quoted(line.label), " noenhanced"));
     }
     for (const auto& [level, label] : panel.levels) {
       if (!level_named)
@@ -142,13 +164,14 @@ std::string KeyCommands(const Figure& figure, int height) {
       level_named = true;
     }
   }
+  if (failed) entries.push_back("NaN with points lc rgb '#222222' lw 2 pt 2 ps 1.4 title 'training failed'");
   if (entries.empty()) return "";
   return absl::StrFormat(
       "unset logscale y\nset lmargin at screen 0\nset rmargin at screen 1\nset bmargin at screen 0\nset tmargin at "
       "screen %.6f\nunset title\nunset xlabel\n"
       "unset ylabel\nunset border\nunset tics\nunset grid\nset xrange [0:1]\nset yrange [0:1]\nset key at screen "
       "0.5,%.6f center center horizontal "
-      "maxrows 2 samplen 3.5 spacing 1.1 width 1\nplot %s\n",
+      "Left reverse maxrows 2 samplen 3.5 spacing 1.1 width 1\nplot %s\n",
       static_cast<double>(kKeyHeight) / height, 0.55 * kKeyHeight / height, absl::StrJoin(entries, ", \\\n  "));
 }
 
@@ -174,7 +197,7 @@ std::string Script(const Figure& figure, const std::string& terminal) {
   const Range range = SharedY(figure);
   absl::StrAppendFormat(&text,
                         "set border 3 lc rgb '#555555'\nset tics nomirror out scale 0.6 textcolor rgb '#222222'\nset "
-                        "grid lc rgb '#DDDDDD' lw 0.6 dt 1\nunset key\n"
+                        "grid lc rgb '#D8D8D8' lw 1 dt 1\nunset key\n"
                         "set xtics autofreq\nset yrange [%.9g:%.9g]\nset multiplot\n",
                         range.low, range.high);
   for (size_t p = 0; p < figure.panels.size(); ++p) absl::StrAppend(&text, PanelCommands(figure, p, width, height));

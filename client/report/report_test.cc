@@ -165,7 +165,7 @@ TEST(FiguresTest, ScriptLeavesOutWhatCannotBeDrawn) {
   figure.stem = "x";
   figure.panels.push_back({});
   figure.panels[0].log_y = true;
-  figure.panels[0].lines.push_back({"it's", 0, true, {1, 2, 3, 4}, {1, 0, NAN, 5}});
+  figure.panels[0].lines.push_back({"it's", 0, true, false, {1, 2, 3, 4}, {1, 0, NAN, 5}});
   const std::string script = Script(figure, "svg");
   EXPECT_THAT(script, HasSubstr("$d0_0 << EOD\n1 1\n4 5\nEOD"));
   EXPECT_THAT(script, HasSubstr("title 'it''s'"));
