@@ -20,7 +20,9 @@ class Random {
     return z ^ (z >> 31);
   }
   // Uniform in [0, bound), for bound far below 2^64.
-  uint64_t Below(uint64_t bound) { return static_cast<uint64_t>((static_cast<unsigned __int128>(Next()) * bound) >> 64); }
+  uint64_t Below(uint64_t bound) {
+    return static_cast<uint64_t>((static_cast<unsigned __int128>(Next()) * bound) >> 64);
+  }
 
  private:
   uint64_t state_;
@@ -57,12 +59,14 @@ Batches MakeBatches(std::vector<uint32_t> ordered, std::span<const int32_t> sour
     const int64_t size = std::max(source_sizes[sentence], target_sizes[sentence]);
     if (too_many(size)) {
       throw std::invalid_argument("sentence " + std::to_string(sentence) + " has " + std::to_string(size) +
-                                  " tokens with its end, more than the " + std::to_string(limits.max_tokens) + " of a batch");
+                                  " tokens with its end, more than the " + std::to_string(limits.max_tokens) +
+                                  " of a batch");
     }
     tail_longest = std::max(tail_longest, size);
     int64_t longest = std::max(batch_longest, tail_longest);
     const auto sentences = static_cast<int64_t>(position + 1 - start);
-    const bool overflow = (limits.max_sentences > 0 && sentences > limits.max_sentences) || too_many(sentences * longest);
+    const bool overflow =
+        (limits.max_sentences > 0 && sentences > limits.max_sentences) || too_many(sentences * longest);
     if (overflow) {
       if (too_many(tail_longest * static_cast<int64_t>(position + 1 - end))) {
         if (end > start) batches.offsets.push_back(end);
@@ -107,8 +111,9 @@ std::vector<uint32_t> EpochOrder::Next() {
 
 void EpochOrder::Seek(const DataPosition& position) {
   if (position.epoch < 0 || position.batch < 0 || position.batch > static_cast<int64_t>(order_.size())) {
-    throw std::invalid_argument("Batch " + std::to_string(position.batch) + " of epoch " + std::to_string(position.epoch) +
-                                " lies outside of the training data's " + std::to_string(order_.size()) + " batches.");
+    throw std::invalid_argument("Batch " + std::to_string(position.batch) + " of epoch " +
+                                std::to_string(position.epoch) + " lies outside of the training data's " +
+                                std::to_string(order_.size()) + " batches.");
   }
   position_ = position;
   Shuffle();

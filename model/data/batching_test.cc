@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,14 +27,17 @@ std::vector<std::vector<uint32_t>> Lists(const Batches& batches) {
 }
 
 TEST(BatchingTest, OrderAndBatchesAreFairseqs) {
-  const auto golden = nlohmann::json::parse(std::ifstream(STRATA_SOURCE_DIR "/tests/golden/data/misc_schedule_batching.json"));
+  const auto golden =
+      nlohmann::json::parse(std::ifstream(STRATA_SOURCE_DIR "/tests/golden/data/misc_schedule_batching.json"));
   ASSERT_GE(golden.at("batching").size(), 3u);
   for (const auto& c : golden.at("batching")) {
-    const auto source = c.at("src_sizes").get<std::vector<int32_t>>(), target = c.at("tgt_sizes").get<std::vector<int32_t>>();
+    const auto source = c.at("src_sizes").get<std::vector<int32_t>>(),
+               target = c.at("tgt_sizes").get<std::vector<int32_t>>();
     const auto ordered = OrderBySize(c.at("initial_permutation").get<std::vector<uint32_t>>(), source, target);
     EXPECT_EQ(ordered, c.at("ordered_indices").get<std::vector<uint32_t>>());
     const Batches batches = MakeBatches(ordered, source, target,
-                                        {.max_tokens = c.at("max_tokens"), .max_sentences = c.at("max_sentences"),
+                                        {.max_tokens = c.at("max_tokens"),
+                                         .max_sentences = c.at("max_sentences"),
                                          .required_multiple = c.at("required_batch_size_multiple")});
     EXPECT_EQ(Lists(batches), c.at("batches").get<std::vector<std::vector<uint32_t>>>());
   }
@@ -46,7 +48,9 @@ TEST(BatchingTest, EverySentenceStandsInOneBatchWithinTheLimits) {
     const size_t count = 1 + seed * 3;
     std::vector<int32_t> sizes;
     for (const uint32_t value : Permutation(count, seed, 7)) sizes.push_back(1 + static_cast<int32_t>(value % 40));
-    const BatchLimits limits{.max_tokens = 64, .max_sentences = static_cast<int64_t>(seed % 5) * 4, .required_multiple = 1 + static_cast<int64_t>(seed % 9)};
+    const BatchLimits limits{.max_tokens = 64,
+                             .max_sentences = static_cast<int64_t>(seed % 5) * 4,
+                             .required_multiple = 1 + static_cast<int64_t>(seed % 9)};
     const Batches batches = MakeBatches(OrderBySize(Permutation(count, seed, 1), sizes, sizes), sizes, sizes, limits);
     std::multiset<uint32_t> seen;
     for (size_t b = 0; b < batches.size(); ++b) {
@@ -139,7 +143,8 @@ class SentencePairsTest : public ::testing::Test {
         const std::span<const int32_t> sides[] = {ids, std::span(ids).first(static_cast<size_t>(length))};
         writer.Add(sides);
       }
-      const auto path = std::filesystem::path(::testing::TempDir()) / ("pairs" + std::to_string(::getpid()) + "-" + std::to_string(i) + ".shard");
+      const auto path = std::filesystem::path(::testing::TempDir()) /
+                        ("pairs" + std::to_string(::getpid()) + "-" + std::to_string(i) + ".shard");
       writer.Write(path);
       shards.push_back(Shard::Open(path));
       std::filesystem::remove(path);
@@ -172,9 +177,11 @@ TEST_F(SentencePairsTest, SaysWhatToDoAboutAPairThatIsTooLong) {
 }
 
 TEST_F(SentencePairsTest, UnigramLevelIsThatOfAddOneCounts) {
-  // Training targets: 4 and three ends; 4, 5 / 4 / (none). Counts plus one over 20 pieces: 4: 3, 5: 2, eos: 4; total 26.
+  // Training targets: 4 and three ends; 4, 5 / 4 / (none). Counts plus one over 20 pieces: 4: 3, 5: 2, eos: 4;
+  // total 26.
   const SentencePairs training(Shards({{2, 1, 0}})), validation(Shards({{2}}));
-  EXPECT_NEAR(UnigramNll(training, validation, 20), -(std::log(3 / 26.) + std::log(2 / 26.) + std::log(4 / 26.)) / 3, 1e-12);
+  EXPECT_NEAR(UnigramNll(training, validation, 20), -(std::log(3 / 26.) + std::log(2 / 26.) + std::log(4 / 26.)) / 3,
+              1e-12);
 }
 
 }  // namespace

@@ -14,7 +14,8 @@ Batch Collate(const SentencePairs& pairs, std::span<const uint32_t> sentences) {
     target_longest = std::max(target_longest, pairs.Target(sentence).size() + 1);
     batch.target_tokens += static_cast<int64_t>(pairs.Target(sentence).size()) + 1;
   }
-  const auto rows = batch.sentences, source_T = static_cast<int64_t>(source_longest), target_T = static_cast<int64_t>(target_longest);
+  const auto rows = batch.sentences, source_T = static_cast<int64_t>(source_longest),
+             target_T = static_cast<int64_t>(target_longest);
   batch.source_BS = at::full({rows, source_T}, kPad, at::kLong);
   batch.target_input_BT = at::full({rows, target_T}, kPad, at::kLong);
   batch.target_BT = at::full({rows, target_T}, kPad, at::kLong);

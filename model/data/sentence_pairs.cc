@@ -7,7 +7,8 @@
 
 namespace strata::model {
 
-SentencePairs::SentencePairs(std::vector<Shard> shards, uint64_t limit, int64_t max_length) : shards_(std::move(shards)) {
+SentencePairs::SentencePairs(std::vector<Shard> shards, uint64_t limit, int64_t max_length)
+    : shards_(std::move(shards)) {
   uint64_t total = 0;
   for (const Shard& shard : shards_) {
     if (shard.streams() != 2) throw DataError("A shard has one stream of tokens where source and target are needed.");
@@ -16,7 +17,8 @@ SentencePairs::SentencePairs(std::vector<Shard> shards, uint64_t limit, int64_t 
   }
   if (!shards_.empty()) pieces_.assign(shards_[0].pieces().begin(), shards_[0].pieces().end());
   if (limit > 0) total = std::min(total, limit);
-  if (total > std::numeric_limits<uint32_t>::max()) throw DataError("A split has more than 4,294,967,295 sentence pairs.");
+  if (total > std::numeric_limits<uint32_t>::max())
+    throw DataError("A split has more than 4,294,967,295 sentence pairs.");
   size_ = total;
   if (max_length <= 0) return;
   std::vector<uint32_t> kept;
@@ -30,7 +32,8 @@ SentencePairs::SentencePairs(std::vector<Shard> shards, uint64_t limit, int64_t 
 
 SentencePairs::Place SentencePairs::Find(size_t pair) const {
   const uint64_t number = kept_.empty() ? pair : kept_[pair];
-  const auto shard = static_cast<size_t>(std::upper_bound(begins_.begin(), begins_.end(), number) - begins_.begin() - 1);
+  const auto shard =
+      static_cast<size_t>(std::upper_bound(begins_.begin(), begins_.end(), number) - begins_.begin() - 1);
   return {shard, number - begins_[shard]};
 }
 
@@ -48,13 +51,14 @@ std::vector<int32_t> SentencePairs::Sizes(int stream) const {
 Batches TrainingBatches(const SentencePairs& pairs, const BatchLimits& limits, uint64_t seed) {
   if (pairs.size() == 0) {
     throw DataError("The training split has no sentence pairs" +
-                    (pairs.left_out() > 0 ? " left: train.max_length leaves out all " + std::to_string(pairs.left_out()) +
-                                                " of them. Raise it."
+                    (pairs.left_out() > 0 ? " left: train.max_length leaves out all " +
+                                                std::to_string(pairs.left_out()) + " of them. Raise it."
                                           : std::string(". Prepare the dataset anew from text that is not empty.")));
   }
   const std::vector<int32_t> source = pairs.Sizes(0), target = pairs.Sizes(1);
   try {
-    return MakeBatches(OrderBySize(Permutation(pairs.size(), seed, kTieStream), source, target), source, target, limits);
+    return MakeBatches(OrderBySize(Permutation(pairs.size(), seed, kTieStream), source, target), source, target,
+                       limits);
   } catch (const std::invalid_argument& error) {
     throw DataError(std::string("Training split: ") + error.what() +
                     " (train.max_tokens). Raise train.max_tokens, or leave long pairs out with train.max_length.");
@@ -64,8 +68,8 @@ Batches TrainingBatches(const SentencePairs& pairs, const BatchLimits& limits, u
 Batches FixedBatches(const SentencePairs& pairs, BatchLimits limits) {
   if (pairs.size() == 0) throw DataError("The split has no sentence pairs. Prepare the dataset anew.");
   const std::vector<int32_t> source = pairs.Sizes(0), target = pairs.Sizes(1);
-  const int64_t longest = std::max(*std::max_element(source.begin(), source.end()),
-                                   *std::max_element(target.begin(), target.end()));
+  const int64_t longest =
+      std::max(*std::max_element(source.begin(), source.end()), *std::max_element(target.begin(), target.end()));
   if (limits.max_tokens > 0) limits.max_tokens = std::max(limits.max_tokens, longest);
   std::vector<uint32_t> order(pairs.size());
   std::iota(order.begin(), order.end(), 0);

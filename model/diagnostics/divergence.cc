@@ -7,22 +7,26 @@
 namespace strata::model {
 namespace {
 
-constexpr double kAboveStart = 0.5;        // blow_up: nats above the start
-constexpr double kOnceLearned = 0.5;       // blow_up: nats below the unigram level that count as having learned
-constexpr double kVanishedMargin = 0.75;   // vanished: nats below the unigram level that a dead stack does not reach
-constexpr double kVanishedRatio = 1e-4;    // vanished: median ratio below which gradients do not arrive
-constexpr size_t kRatios = 5;              // vanished: ratios in the median
-constexpr double kFlatMargin = 0.2;        // flat: nats below the unigram level
-constexpr double kFlatGain = 0.01;         // flat: nats that the second half must gain over the first
+constexpr double kAboveStart = 0.5;       // blow_up: nats above the start
+constexpr double kOnceLearned = 0.5;      // blow_up: nats below the unigram level that count as having learned
+constexpr double kVanishedMargin = 0.75;  // vanished: nats below the unigram level that a dead stack does not reach
+constexpr double kVanishedRatio = 1e-4;   // vanished: median ratio below which gradients do not arrive
+constexpr size_t kRatios = 5;             // vanished: ratios in the median
+constexpr double kFlatMargin = 0.2;       // flat: nats below the unigram level
+constexpr double kFlatGain = 0.01;        // flat: nats that the second half must gain over the first
 
 }  // namespace
 
 const char* RuleName(DivergenceRule rule) {
   switch (rule) {
-    case DivergenceRule::kNonFinite: return "non_finite";
-    case DivergenceRule::kBlowUp: return "blow_up";
-    case DivergenceRule::kVanished: return "vanished";
-    case DivergenceRule::kFlat: return "flat";
+    case DivergenceRule::kNonFinite:
+      return "non_finite";
+    case DivergenceRule::kBlowUp:
+      return "blow_up";
+    case DivergenceRule::kVanished:
+      return "vanished";
+    case DivergenceRule::kFlat:
+      return "flat";
   }
   throw std::invalid_argument("no rule of divergence");
 }
@@ -36,15 +40,19 @@ std::optional<double> LayerRatio(const std::vector<double>& norms) {
 
 std::optional<Verdict> Judge::NonFinite(const Validation& now) const {
   if (std::isfinite(now.nll) && std::isfinite(now.loss) && std::isfinite(now.gradient_norm)) return std::nullopt;
-  return Verdict{DivergenceRule::kNonFinite, now.update,
+  return Verdict{DivergenceRule::kNonFinite,
+                 now.update,
                  {{"valid_nll", now.nll}, {"train_loss", now.loss}, {"gradient_norm", now.gradient_norm}}};
 }
 
 bool Judge::BlownUp(const Validation& now, std::map<std::string, double>& evidence) const {
   const double initial = validations_.front().nll, unigram = settings_.unigram_nll;
   const bool learned = best_nll_ < unigram - kOnceLearned;
-  evidence = {{"valid_nll", now.nll}, {"initial_nll", initial}, {"initial_threshold", initial + kAboveStart},
-              {"best_nll", best_nll_}, {"unigram_nll", unigram}};
+  evidence = {{"valid_nll", now.nll},
+              {"initial_nll", initial},
+              {"initial_threshold", initial + kAboveStart},
+              {"best_nll", best_nll_},
+              {"unigram_nll", unigram}};
   return now.nll > initial + kAboveStart || (learned && now.nll > unigram);
 }
 
@@ -59,9 +67,13 @@ std::optional<Verdict> Judge::Vanished(const Validation& now) const {
   std::nth_element(ratios.begin(), ratios.begin() + kRatios / 2, ratios.end());
   const double median = ratios[kRatios / 2];
   if (!(median < kVanishedRatio)) return std::nullopt;
-  return Verdict{DivergenceRule::kVanished, now.update,
-                 {{"valid_nll", now.nll}, {"unigram_nll", settings_.unigram_nll}, {"nll_threshold", threshold},
-                  {"median_ratio", median}, {"ratio_threshold", kVanishedRatio}}};
+  return Verdict{DivergenceRule::kVanished,
+                 now.update,
+                 {{"valid_nll", now.nll},
+                  {"unigram_nll", settings_.unigram_nll},
+                  {"nll_threshold", threshold},
+                  {"median_ratio", median},
+                  {"ratio_threshold", kVanishedRatio}}};
 }
 
 std::optional<Verdict> Judge::Flat(const Validation& now) const {
@@ -72,9 +84,14 @@ std::optional<Verdict> Judge::Flat(const Validation& now) const {
     if (earlier.update <= now.update / 2) first_half = std::min(first_half, earlier.nll);
   }
   if (!(best_nll_ > first_half - kFlatGain)) return std::nullopt;
-  return Verdict{DivergenceRule::kFlat, now.update,
-                 {{"valid_nll", now.nll}, {"unigram_nll", settings_.unigram_nll}, {"nll_threshold", threshold},
-                  {"best_nll", best_nll_}, {"best_first_half", first_half}, {"gain_threshold", kFlatGain}}};
+  return Verdict{DivergenceRule::kFlat,
+                 now.update,
+                 {{"valid_nll", now.nll},
+                  {"unigram_nll", settings_.unigram_nll},
+                  {"nll_threshold", threshold},
+                  {"best_nll", best_nll_},
+                  {"best_first_half", first_half},
+                  {"gain_threshold", kFlatGain}}};
 }
 
 std::optional<Verdict> Judge::Decide(const Validation& now) {

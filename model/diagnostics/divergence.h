@@ -1,7 +1,8 @@
-// Has a training failed? The rule behind DIVERGED ("Training failed" in the paper's tables), in words in docs/DIVERGENCE.md.
+// Has a training failed? The rule behind DIVERGED ("Training failed" in the paper's tables), in words in
+// docs/DIVERGENCE.md.
 //
-// Plain C++, pure: the same validations give the same verdict. A Judge is fed each validation in order; its state is the
-// list of them, so it is restored by feeding them again.
+// Plain C++, pure: the same validations give the same verdict. A Judge is fed each validation in order; its state is
+// the list of them, so it is restored by feeding them again.
 #pragma once
 
 #include <cstdint>
@@ -20,16 +21,16 @@ const char* RuleName(DivergenceRule rule);
 
 // What one validation knows. Numbers may be NaN or infinite.
 struct Validation {
-  int64_t update = 0;   // updates done; the first validation's is 0, before any training
-  double nll = 0;       // plain NLL on the validation set, nats a token
-  double loss = 0;      // training loss, not finite if it was not at any update since the last validation
-  double gradient_norm = 0;             // of all parameters, likewise
-  std::optional<double> layer_ratio;    // gradient norm of the layer's output, first over last layer (see LayerRatio)
+  int64_t update = 0;                 // updates done; the first validation's is 0, before any training
+  double nll = 0;                     // plain NLL on the validation set, nats a token
+  double loss = 0;                    // training loss, not finite if it was not at any update since the last validation
+  double gradient_norm = 0;           // of all parameters, likewise
+  std::optional<double> layer_ratio;  // gradient norm of the layer's output, first over last layer (see LayerRatio)
 };
 
 struct JudgeSettings {
-  double unigram_nll = 0;   // cross entropy of the validation targets under the training targets' unigram counts
-  int64_t warmup = 0;       // updates of learning-rate warm-up
+  double unigram_nll = 0;  // cross entropy of the validation targets under the training targets' unigram counts
+  int64_t warmup = 0;      // updates of learning-rate warm-up
   int64_t judge_after = 400;
 
   // Rules `vanished` and `flat` are silent before this update.

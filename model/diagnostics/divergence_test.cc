@@ -9,7 +9,8 @@
 namespace strata::model {
 namespace {
 
-constexpr double kU = 6.7, kNan = std::numeric_limits<double>::quiet_NaN(), kInf = std::numeric_limits<double>::infinity();
+constexpr double kU = 6.7, kNan = std::numeric_limits<double>::quiet_NaN(),
+                 kInf = std::numeric_limits<double>::infinity();
 
 struct Expected {
   bool diverged = false;
@@ -32,7 +33,8 @@ Judge Fed(const std::vector<Validation>& validations, JudgeSettings settings = {
   return judge;
 }
 
-std::vector<Validation> Validations(const std::vector<double>& nll, const std::vector<double>& ratios, int64_t every = 100) {
+std::vector<Validation> Validations(const std::vector<double>& nll, const std::vector<double>& ratios,
+                                    int64_t every = 100) {
   std::vector<Validation> validations;
   for (size_t i = 0; i < nll.size(); ++i) {
     Validation v{.update = static_cast<int64_t>(i) * every, .nll = nll[i], .loss = 1, .gradient_norm = 1};
@@ -111,12 +113,15 @@ TEST(DivergenceTest, LaterOfWarmupAndJudgeAfterIsWhereRulesThreeAndFourBegin) {
   struct Case {
     int64_t warmup, judge_after, update;
   };
-  for (const Case& c : {Case{400, 400, 400}, Case{2000, 400, 2000}, Case{10, 400, 400}, Case{10, 1000, 1000}, Case{10, 0, 200}, Case{450, 400, 500}}) {
+  for (const Case& c : {Case{400, 400, 400}, Case{2000, 400, 2000}, Case{10, 400, 400}, Case{10, 1000, 1000},
+                        Case{10, 0, 200}, Case{450, 400, 500}}) {
     auto nll = dead;
     nll[0] = 8.7;
-    const Judge judge = Fed(Validations(nll, {0}), {.unigram_nll = kU, .warmup = c.warmup, .judge_after = c.judge_after});
+    const Judge judge =
+        Fed(Validations(nll, {0}), {.unigram_nll = kU, .warmup = c.warmup, .judge_after = c.judge_after});
     ASSERT_TRUE(judge.verdict());
-    EXPECT_EQ(judge.verdict()->update, c.update) << c.warmup << " " << c.judge_after;  // flat speaks at 200, five ratios are there at 400
+    EXPECT_EQ(judge.verdict()->update, c.update)
+        << c.warmup << " " << c.judge_after;  // flat speaks at 200, five ratios are there at 400
   }
 }
 
@@ -172,7 +177,8 @@ TEST(DivergenceTest, RatioIsZeroWhereAnEndIsZeroOrNotFinite) {
 
 TEST(DivergenceTest, RefusesValidationsOutOfOrder) {
   EXPECT_THROW(Fed({{.update = 50, .nll = 8}}), std::invalid_argument);
-  EXPECT_THROW(Fed({{.update = 0, .nll = 8, .loss = 1, .gradient_norm = 1}, {.update = 0, .nll = 8}}), std::invalid_argument);
+  EXPECT_THROW(Fed({{.update = 0, .nll = 8, .loss = 1, .gradient_norm = 1}, {.update = 0, .nll = 8}}),
+               std::invalid_argument);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Gradient norms by layer: where gradients vanish or explode (the paper's Fig. 3).
 //
 // Cost: one forward pass and the part of the backward pass that leads through activations (weights' gradients are not
-// computed). Figures are in docs/DIVERGENCE.md.
+// computed): 0.26 processor seconds beside 0.38 for an update at 18L-18L, width 64, 1,024 tokens, one thread.
 #pragma once
 
 #include <map>

@@ -21,8 +21,9 @@ void Adam::Step(double learning_rate, double gradient_divisor) {
   const at::Tensor step = at::full({}, static_cast<double>(steps_), flat_.weights().options());
   std::optional<at::Tensor> divisor;
   if (gradient_divisor != 1) divisor = at::full({}, gradient_divisor, flat_.weights().options());
-  at::_fused_adamw_({flat_.weights()}, {flat_.gradients()}, {first_}, {second_}, {}, {step}, learning_rate, options_.beta1,
-                    options_.beta2, options_.weight_decay, options_.epsilon / std::sqrt(correction2), /*amsgrad=*/false,
+  at::_fused_adamw_({flat_.weights()}, {flat_.gradients()}, {first_}, {second_}, {}, {step}, learning_rate,
+                    options_.beta1, options_.beta2, options_.weight_decay, options_.epsilon / std::sqrt(correction2),
+                    /*amsgrad=*/false,
                     /*maximize=*/false, divisor, std::nullopt);
 }
 

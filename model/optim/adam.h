@@ -1,5 +1,5 @@
-// Adam as fairseq runs it: p -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps), eps not bias-corrected; weight decay
-// shrinks a weight by lr x decay before the step.
+// Adam as fairseq runs it: p -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps), eps not bias-corrected; weight
+// decay shrinks a weight by lr x decay before the step.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -19,8 +19,8 @@ struct AdamOptions {
   double weight_decay = 0;
 };
 
-// Takes the model's parameters over into flat buffers (see flat_parameters.h); gradients are read from there, so they are
-// the parameters' .grad(). A training step:
+// Takes the model's parameters over into flat buffers (see flat_parameters.h); gradients are read from there, so they
+// are the parameters' .grad(). A training step:
 //
 //   adam.ZeroGradients();  loss.backward();  adam.Step(rate, /*gradient_divisor=*/tokens);
 //
@@ -29,7 +29,8 @@ class Adam {
  public:
   Adam(std::vector<NamedParameter> parameters, AdamOptions options);
 
-  // One update with all gradients divided by `gradient_divisor` (which leaves them so divided in the buffer unless it is 1).
+  // One update with all gradients divided by `gradient_divisor` (which leaves them so divided in the buffer unless it
+  // is 1).
   void Step(double learning_rate, double gradient_divisor = 1);
 
   void ZeroGradients() { flat_.ZeroGradients(); }

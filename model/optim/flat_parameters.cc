@@ -45,7 +45,8 @@ FlatParameters::FlatParameters(std::vector<NamedParameter> parameters) : paramet
   for (const NamedParameter& parameter : parameters_) {
     const at::Tensor& tensor = parameter.tensor;
     if (tensor.scalar_type() != at::kFloat || tensor.device() != parameters_[0].tensor.device()) {
-      throw std::invalid_argument("Parameter " + parameter.name + " is not float, or on another device than the first.");
+      throw std::invalid_argument("Parameter " + parameter.name +
+                                  " is not float, or on another device than the first.");
     }
     offsets_.push_back(total);
     elements_ += tensor.numel();

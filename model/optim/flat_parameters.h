@@ -1,7 +1,8 @@
 // All parameters of a model in one contiguous buffer, and all gradients in another.
 //
 // The model's tensors become views into the buffers, so that zeroing, the norm and the optimiser's update are single
-// passes over memory. Backward passes add into the views in place. Parts start at multiples of 64 bytes (the gaps stay 0).
+// passes over memory. Backward passes add into the views in place. Parts start at multiples of 64 bytes (the gaps stay
+// 0).
 #pragma once
 
 #include <ATen/core/Tensor.h>

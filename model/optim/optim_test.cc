@@ -13,20 +13,24 @@ namespace strata::model {
 namespace {
 
 TEST(InverseSquareRootTest, RatesAreFairseqs) {
-  const auto golden = nlohmann::json::parse(std::ifstream(STRATA_SOURCE_DIR "/tests/golden/data/misc_schedule_batching.json"));
+  const auto golden =
+      nlohmann::json::parse(std::ifstream(STRATA_SOURCE_DIR "/tests/golden/data/misc_schedule_batching.json"));
   ASSERT_GE(golden.at("inverse_sqrt").size(), 2u);
   for (const auto& c : golden.at("inverse_sqrt")) {
-    const InverseSquareRoot schedule{.peak = c.at("lr"), .warmup = c.at("warmup_updates"), .initial = c.at("warmup_init_lr")};
+    const InverseSquareRoot schedule{
+        .peak = c.at("lr"), .warmup = c.at("warmup_updates"), .initial = c.at("warmup_init_lr")};
     for (size_t i = 0; i < c.at("num_updates").size(); ++i) {
       const double expected = c.at("lr_used_for_update_n_plus_1").at(i);
-      EXPECT_NEAR(schedule.At(c.at("num_updates").at(i)), expected, 1e-14 + 1e-12 * expected) << c.at("num_updates").at(i);
+      EXPECT_NEAR(schedule.At(c.at("num_updates").at(i)), expected, 1e-14 + 1e-12 * expected)
+          << c.at("num_updates").at(i);
     }
   }
 }
 
 std::vector<NamedParameter> Parameters() {
   at::manual_seed(1);
-  std::vector<NamedParameter> parameters{{"a.weight", at::randn({3, 5})}, {"a.bias", at::randn({7})}, {"b.weight", at::randn({40})}};
+  std::vector<NamedParameter> parameters{
+      {"a.weight", at::randn({3, 5})}, {"a.bias", at::randn({7})}, {"b.weight", at::randn({40})}};
   for (auto& parameter : parameters) parameter.tensor.set_requires_grad(true);
   return parameters;
 }
@@ -50,7 +54,8 @@ struct Reference {
 
 TEST(AdamTest, StepsAsFairseqWithEpsilonNotCorrected) {
   // Epsilon as large as the gradients, so that its correction would show.
-  for (const AdamOptions options : {AdamOptions{}, AdamOptions{.epsilon = 0.1}, AdamOptions{.epsilon = 1e-3, .weight_decay = 0.1}}) {
+  for (const AdamOptions options :
+       {AdamOptions{}, AdamOptions{.epsilon = 0.1}, AdamOptions{.epsilon = 1e-3, .weight_decay = 0.1}}) {
     auto parameters = Parameters();
     Reference reference{options};
     for (const auto& parameter : parameters) {
@@ -73,7 +78,8 @@ TEST(AdamTest, StepsAsFairseqWithEpsilonNotCorrected) {
     size_t next = 0;
     for (const auto& parameter : parameters) {
       const at::Tensor flat = parameter.tensor.detach().reshape(-1);
-      for (int64_t i = 0; i < flat.numel(); ++i) EXPECT_NEAR(flat[i].item<float>(), reference.p[next++], 2e-6) << options.epsilon;
+      for (int64_t i = 0; i < flat.numel(); ++i)
+        EXPECT_NEAR(flat[i].item<float>(), reference.p[next++], 2e-6) << options.epsilon;
     }
   }
 }

@@ -73,7 +73,8 @@ std::map<std::string, std::string> Metadata(const CheckpointIdentity& identity, 
 }
 
 // "path=value" lines that differ, as a person reads them; `prefixes` empty: all lines count.
-std::string Differences(const std::string& theirs, const std::vector<std::string>& ours, const std::vector<std::string>& prefixes) {
+std::string Differences(const std::string& theirs, const std::vector<std::string>& ours,
+                        const std::vector<std::string>& prefixes) {
   const auto split = [](const std::string& line) {
     const size_t equals = line.find('=');
     return std::pair(line.substr(0, equals), equals == std::string::npos ? "" : line.substr(equals + 1));
@@ -84,16 +85,18 @@ std::string Differences(const std::string& theirs, const std::vector<std::string
   std::string text;
   for (const std::string& line : ours) {
     const auto [path, value] = split(line);
-    const bool counts = prefixes.empty() || std::ranges::any_of(prefixes, [&](const auto& p) { return path.starts_with(p); });
+    const bool counts =
+        prefixes.empty() || std::ranges::any_of(prefixes, [&](const auto& p) { return path.starts_with(p); });
     const auto found = there.find(path);
     if (!counts || (found != there.end() && found->second == value)) continue;
-    text += (text.empty() ? "" : "; ") + path + " is " + (found == there.end() ? "missing" : found->second) + " there and " + value + " here";
+    text += (text.empty() ? "" : "; ") + path + " is " + (found == there.end() ? "missing" : found->second) +
+            " there and " + value + " here";
   }
   return text;
 }
 
-void CheckIdentity(const fs::path& file, const std::map<std::string, std::string>& metadata, const CheckpointIdentity& identity,
-                   const std::vector<std::string>& prefixes) {
+void CheckIdentity(const fs::path& file, const std::map<std::string, std::string>& metadata,
+                   const CheckpointIdentity& identity, const std::vector<std::string>& prefixes) {
   std::string differences = Differences(metadata.at("spec"), identity.spec_lines, prefixes);
   if (metadata.at("dataset_digest") != identity.dataset_digest) {
     differences += (differences.empty() ? "" : "; ") + std::string("the dataset is another one");
@@ -106,10 +109,12 @@ void CheckIdentity(const fs::path& file, const std::map<std::string, std::string
 model::SafetensorsReader OpenCheckpoint(const fs::path& file) {
   model::SafetensorsReader reader(file);
   for (const char* key : {"format", "update", "spec", "dataset_digest"}) {
-    if (!reader.metadata().contains(key)) throw std::runtime_error(file.string() + " is no checkpoint of Strata: it lacks \"" + key + "\".");
+    if (!reader.metadata().contains(key))
+      throw std::runtime_error(file.string() + " is no checkpoint of Strata: it lacks \"" + key + "\".");
   }
   if (reader.metadata().at("format") != kFormat) {
-    throw std::runtime_error(file.string() + " has the format \"" + reader.metadata().at("format") + "\", not " + kFormat + ".");
+    throw std::runtime_error(file.string() + " has the format \"" + reader.metadata().at("format") + "\", not " +
+                             kFormat + ".");
   }
   return reader;
 }
@@ -146,8 +151,8 @@ bool CheckpointStore::Empty() const {
   });
 }
 
-void CheckpointStore::Commit(const std::string& file, const std::string& kind, int64_t update, const model::NamedTensors& tensors,
-                             const std::map<std::string, std::string>& metadata) {
+void CheckpointStore::Commit(const std::string& file, const std::string& kind, int64_t update,
+                             const model::NamedTensors& tensors, const std::map<std::string, std::string>& metadata) {
   const fs::path target = folder_ / file, partial = folder_ / (file + ".partial");
   events_->Sync();  // what was measured up to here is on disk before the checkpoint that skips it
   Entry entry{.file = file, .kind = kind, .update = update};
@@ -165,12 +170,15 @@ void CheckpointStore::Commit(const std::string& file, const std::string& kind, i
   std::erase_if(entries_, [&](const Entry& other) { return other.file == file; });
   entries_.push_back(entry);
   WriteIndex();
-  events_->Emit("checkpoint", {{"update", update}, {"file", folder_.filename().string() + "/" + file},
-                               {"sha256", entry.sha256}, {"bytes", entry.bytes}, {"kind", kind}});
+  events_->Emit("checkpoint", {{"update", update},
+                               {"file", folder_.filename().string() + "/" + file},
+                               {"sha256", entry.sha256},
+                               {"bytes", entry.bytes},
+                               {"kind", kind}});
 }
 
-std::string CheckpointStore::SaveResumable(const model::Adam& adam, const at::Tensor& random_state, const TrainingState& state,
-                                           const CheckpointIdentity& identity) {
+std::string CheckpointStore::SaveResumable(const model::Adam& adam, const at::Tensor& random_state,
+                                           const TrainingState& state, const CheckpointIdentity& identity) {
   model::NamedTensors tensors;
   for (const auto& [name, tensor] : adam.flat().parameters()) tensors.emplace_back("model." + name, tensor);
   for (const auto& [name, tensor] : adam.State()) tensors.emplace_back("optimizer." + name, tensor);
@@ -185,8 +193,8 @@ std::string CheckpointStore::SaveResumable(const model::Adam& adam, const at::Te
   return folder_.filename().string() + "/" + file;
 }
 
-void CheckpointStore::SaveWeights(const std::string& kind, const std::vector<model::NamedParameter>& parameters, int64_t update,
-                                  const CheckpointIdentity& identity) {
+void CheckpointStore::SaveWeights(const std::string& kind, const std::vector<model::NamedParameter>& parameters,
+                                  int64_t update, const CheckpointIdentity& identity) {
   model::NamedTensors tensors;
   for (const auto& [name, tensor] : parameters) tensors.emplace_back("model." + name, tensor);
   auto metadata = Metadata(identity, update);
@@ -202,7 +210,8 @@ void CheckpointStore::DropOld() {
   if (resumable.size() <= static_cast<size_t>(keep_)) return;
   std::sort(resumable.begin(), resumable.end(), [](const Entry& a, const Entry& b) { return a.update < b.update; });
   resumable.resize(resumable.size() - static_cast<size_t>(keep_));
-  for (const Entry& old : resumable) std::erase_if(entries_, [&](const Entry& entry) { return entry.file == old.file; });
+  for (const Entry& old : resumable)
+    std::erase_if(entries_, [&](const Entry& entry) { return entry.file == old.file; });
   WriteIndex();  // first, so that the index never names what is gone
   for (const Entry& old : resumable) fs::remove(folder_ / old.file);
 }
@@ -210,7 +219,11 @@ void CheckpointStore::DropOld() {
 void CheckpointStore::WriteIndex() const {
   Json list = Json::array();
   for (const Entry& entry : entries_) {
-    list.push_back({{"file", entry.file}, {"kind", entry.kind}, {"update", entry.update}, {"bytes", entry.bytes}, {"sha256", entry.sha256}});
+    list.push_back({{"file", entry.file},
+                    {"kind", entry.kind},
+                    {"update", entry.update},
+                    {"bytes", entry.bytes},
+                    {"sha256", entry.sha256}});
   }
   model::WriteFileAtomically(folder_ / kIndex, Json{{"format", 1}, {"checkpoints", list}}.dump(1) + "\n");
 }
@@ -221,28 +234,36 @@ void CheckpointStore::ReadIndex() {
     if (fs::exists(folder_ / kIndex)) {
       const auto index = nlohmann::json::parse(model::ReadFile(folder_ / kIndex));
       for (const auto& item : index.at("checkpoints")) {
-        entries_.push_back({.file = item.at("file"), .kind = item.at("kind"), .sha256 = item.at("sha256"),
-                            .update = item.at("update"), .bytes = item.at("bytes")});
+        entries_.push_back({.file = item.at("file"),
+                            .kind = item.at("kind"),
+                            .sha256 = item.at("sha256"),
+                            .update = item.at("update"),
+                            .bytes = item.at("bytes")});
       }
     }
   } catch (const std::exception& error) {
     entries_.clear();
-    events_->Warn("The index of checkpoints " + (folder_ / kIndex).string() + " is damaged (" + error.what() + "); the files themselves are looked at.");
+    events_->Warn("The index of checkpoints " + (folder_ / kIndex).string() + " is damaged (" + error.what() +
+                  "); the files themselves are looked at.");
   }
   for (const auto& found : fs::directory_iterator(folder_)) {
     const std::string file = found.path().filename().string();
     long long update = 0;
     int used = 0;
-    if (std::sscanf(file.c_str(), "update-%8lld.safetensors%n", &update, &used) != 1 || used != static_cast<int>(file.size())) continue;
+    if (std::sscanf(file.c_str(), "update-%8lld.safetensors%n", &update, &used) != 1 ||
+        used != static_cast<int>(file.size()))
+      continue;
     if (std::ranges::any_of(entries_, [&](const Entry& entry) { return entry.file == file; })) continue;
     entries_.push_back({.file = file, .kind = "resumable", .update = update, .bytes = found.file_size()});
   }
 }
 
-CheckpointStore::Restored CheckpointStore::Load(const Entry& entry, model::Adam& adam, const CheckpointIdentity& identity) {
+CheckpointStore::Restored CheckpointStore::Load(const Entry& entry, model::Adam& adam,
+                                                const CheckpointIdentity& identity) {
   const fs::path file = folder_ / entry.file;
   if (!fs::exists(file)) throw std::runtime_error(file.string() + " is in the index, but not there.");
-  if (!entry.sha256.empty() && model::FileSha256(file) != entry.sha256) throw std::runtime_error(file.string() + " has another hash than the index says.");
+  if (!entry.sha256.empty() && model::FileSha256(file) != entry.sha256)
+    throw std::runtime_error(file.string() + " has another hash than the index says.");
   const model::SafetensorsReader reader = OpenCheckpoint(file);
   const auto& metadata = reader.metadata();
   if (entry.sha256.empty()) {  // not in the index: its own hash must do
@@ -260,20 +281,25 @@ CheckpointStore::Restored CheckpointStore::Load(const Entry& entry, model::Adam&
   CopyInto(reader, file, "model.", adam.flat().parameters());
   CopyInto(reader, file, "optimizer.", adam.State());
   adam.set_steps(steps);
-  const auto differs = [&](const char* key, const std::string& now) { return metadata.contains(key) && metadata.at(key) != now; };
+  const auto differs = [&](const char* key, const std::string& now) {
+    return metadata.contains(key) && metadata.at(key) != now;
+  };
   std::string others;
   for (const auto& [key, now] : Metadata(identity, 0)) {
-    if ((key == "world_size" || key == "threads" || key == "isa" || key == "device" || key == "libtorch") && differs(key.c_str(), now)) {
+    if ((key == "world_size" || key == "threads" || key == "isa" || key == "device" || key == "libtorch") &&
+        differs(key.c_str(), now)) {
       others += (others.empty() ? "" : "; ") + key + " " + metadata.at(key) + " there and " + now + " here";
     }
   }
   if (!others.empty()) {
-    events_->Warn("Resuming under other conditions than the checkpoint's (" + others + "): the training will not end in the same bits.");
+    events_->Warn("Resuming under other conditions than the checkpoint's (" + others +
+                  "): the training will not end in the same bits.");
   }
   return restored;
 }
 
-std::optional<CheckpointStore::Restored> CheckpointStore::Restore(model::Adam& adam, const CheckpointIdentity& identity) {
+std::optional<CheckpointStore::Restored> CheckpointStore::Restore(model::Adam& adam,
+                                                                  const CheckpointIdentity& identity) {
   std::vector<Entry> resumable;
   for (const Entry& entry : entries_) {
     if (entry.kind == "resumable") resumable.push_back(entry);
@@ -290,13 +316,15 @@ std::optional<CheckpointStore::Restored> CheckpointStore::Restore(model::Adam& a
     }
   }
   if (!resumable.empty()) {
-    throw Failure(Cause::kCheckpointCorrupt, "None of the " + std::to_string(resumable.size()) + " checkpoints in " + folder_.string() +
-                                                 " is intact. Restore one from a backup, or start anew with another --out.");
+    throw Failure(Cause::kCheckpointCorrupt,
+                  "None of the " + std::to_string(resumable.size()) + " checkpoints in " + folder_.string() +
+                      " is intact. Restore one from a backup, or start anew with another --out.");
   }
   return std::nullopt;
 }
 
-int64_t LoadWeights(const fs::path& file, const std::vector<model::NamedParameter>& parameters, const CheckpointIdentity& identity) {
+int64_t LoadWeights(const fs::path& file, const std::vector<model::NamedParameter>& parameters,
+                    const CheckpointIdentity& identity) {
   try {
     const model::SafetensorsReader reader = OpenCheckpoint(file);
     const auto& metadata = reader.metadata();
@@ -304,7 +332,8 @@ int64_t LoadWeights(const fs::path& file, const std::vector<model::NamedParamete
     if (metadata.contains("content_sha256")) {
       model::NamedTensors tensors;
       for (const std::string& name : reader.names()) tensors.emplace_back(name, reader.Get(name));
-      if (TensorsHash(std::move(tensors), metadata.contains("state") ? metadata.at("state") : "") != metadata.at("content_sha256")) {
+      if (TensorsHash(std::move(tensors), metadata.contains("state") ? metadata.at("state") : "") !=
+          metadata.at("content_sha256")) {
         throw std::runtime_error(file.string() + " does not have the hash that it carries.");
       }
     }

@@ -1,4 +1,5 @@
-// Checkpoints on disk: what a training needs to go on in the same bits, and weights for evaluation. docs/CHECKPOINTS.md.
+// Checkpoints on disk: what a training needs to go on in the same bits, and weights for evaluation.
+// docs/CHECKPOINTS.md.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@
 
 namespace strata::trainer {
 
-// Everything of a training beside weights, moments and random state. Restoring it must leave no trace in what is measured.
+// Everything of a training beside weights, moments and random state. Restoring it must leave no trace in what is
+// measured.
 struct TrainingState {
   int64_t update = 0;
   model::DataPosition position;
@@ -41,8 +43,9 @@ struct CheckpointIdentity {
 // SHA-256 over the tensors in order of their names: name, a zero byte, the bytes.
 std::string WeightsHash(const std::vector<model::NamedParameter>& parameters);
 
-// A folder of checkpoints. Every file is written under a temporary name, synced, renamed and the folder synced; then the
-// index is replaced the same way. Not thread-safe; one process a folder. Errors: std::system_error (disk full, ...).
+// A folder of checkpoints. Every file is written under a temporary name, synced, renamed and the folder synced; then
+// the index is replaced the same way. Not thread-safe; one process a folder. Errors: std::system_error (disk full,
+// ...).
 class CheckpointStore {
  public:
   // `folder` is made if need be. Keeps the last `keep` resumable checkpoints.

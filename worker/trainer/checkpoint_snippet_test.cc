@@ -42,16 +42,21 @@ print(digest.hexdigest())
 
 TEST(CheckpointSnippetTest, PythonReadsTheWeightsThatWereTrained) {
   int status = 0;
-  std::string python = Shell(STRATA_SOURCE_DIR "/tests/python_environment safetensors safetensors==0.8.0 numpy==2.4.6", &status);
+  std::string python =
+      Shell(STRATA_SOURCE_DIR "/tests/python_environment safetensors safetensors==0.8.0 numpy==2.4.6", &status);
   if (status == 77) GTEST_SKIP() << "the package index cannot be reached";
   ASSERT_EQ(status, 0);
   python = python.substr(0, python.find('\n')) + "/bin/python";
   const ScratchFolder folder;
   WriteDataset(folder / "data");
   WriteJson(folder / "spec.json", SmallSpec());
-  ASSERT_EQ(RunTrainer({"--spec", folder / "spec.json", "--job", "train", "--dataset", folder / "data", "--out", folder / "out", "--spool", folder / "spool"}).status, 0);
+  ASSERT_EQ(RunTrainer({"--spec", folder / "spec.json", "--job", "train", "--dataset", folder / "data", "--out",
+                        folder / "out", "--spool", folder / "spool"})
+                .status,
+            0);
   const fs::path checkpoints = folder / "out/checkpoints";
-  fs::copy_file(checkpoints / "final.safetensors", checkpoints / "best.safetensors", fs::copy_options::overwrite_existing);
+  fs::copy_file(checkpoints / "final.safetensors", checkpoints / "best.safetensors",
+                fs::copy_options::overwrite_existing);
   std::ofstream(folder / "out/snippet.py") << Snippet() << kHash;
   const std::string out = Shell("cd '" + (folder / "out").string() + "' && '" + python + "' snippet.py", &status);
   ASSERT_EQ(status, 0) << out;

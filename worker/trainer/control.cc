@@ -56,10 +56,13 @@ Control::Control(const std::string& socket) : path_(socket) {
   const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const bool taken = probe >= 0 && ::connect(probe, plain, sizeof address) == 0;
   if (probe >= 0) ::close(probe);
-  if (taken) throw Failure(Cause::kInternal, "Control socket " + path_ + " is in use by another trainer. Give another --control.");
+  if (taken)
+    throw Failure(Cause::kInternal,
+                  "Control socket " + path_ + " is in use by another trainer. Give another --control.");
   ::unlink(path_.c_str());
   listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (listener_ < 0 || ::bind(listener_, plain, sizeof address) != 0 || ::listen(listener_, 8) != 0) Throw(path_, "cannot be opened");
+  if (listener_ < 0 || ::bind(listener_, plain, sizeof address) != 0 || ::listen(listener_, 8) != 0)
+    Throw(path_, "cannot be opened");
   if (::pipe(wake_) != 0) Throw(path_, "cannot be served");
   thread_ = std::thread([this] { Listen(); });
 }
@@ -117,7 +120,8 @@ std::string Control::Answer(const std::string& line) {
   int64_t port = 0;
   words >> word;
   if (word == "rendezvous") {
-    if (!(words >> host >> port) || port < 1 || port > 65535 || words >> rest) return "error write: rendezvous HOST PORT";
+    if (!(words >> host >> port) || port < 1 || port > 65535 || words >> rest)
+      return "error write: rendezvous HOST PORT";
     const std::lock_guard lock(mutex_);
     rendezvous_ = Rendezvous{host, static_cast<uint16_t>(port)};
     return "ok";

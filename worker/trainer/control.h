@@ -15,7 +15,8 @@ struct Rendezvous {
   uint16_t port = 0;
 };
 
-// From now on SIGTERM and SIGINT ask for a stop, and a closed pipe is an error of write(2). Once a process, at its start.
+// From now on SIGTERM and SIGINT ask for a stop, and a closed pipe is an error of write(2). Once a process, at its
+// start.
 void InstallSignalHandlers();
 // Whether a signal asked for a stop. Any thread.
 bool StopSignalled();

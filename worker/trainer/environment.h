@@ -16,7 +16,7 @@ struct Environment {
   std::string device_name;  // "cpu", or "cuda: NVIDIA H100"
   std::string isa;          // instruction set that LibTorch computes with, and the maker: "AVX512 (AuthenticAMD)"
   std::string host;
-  std::string libtorch;     // "2.11.0"
+  std::string libtorch;  // "2.11.0"
   int64_t threads = 1;
 };
 

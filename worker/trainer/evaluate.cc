@@ -24,7 +24,8 @@ using Lines = std::vector<std::string>;
 Scores ScoreBleu(const Lines& hypotheses, const Lines& references) {
   const model::BleuScore bleu = model::Bleu(hypotheses, references);
   Scores scores = {{"bleu", bleu.score}, {"bleu_brevity_penalty", bleu.brevity_penalty}};
-  for (size_t n = 0; n < bleu.precisions.size(); ++n) scores["bleu_precision_" + std::to_string(n + 1)] = bleu.precisions[n];
+  for (size_t n = 0; n < bleu.precisions.size(); ++n)
+    scores["bleu_precision_" + std::to_string(n + 1)] = bleu.precisions[n];
   return scores;
 }
 
@@ -46,22 +47,26 @@ const EvaluateSpec& EvaluationOf(const Job& job, int64_t index) {
     throw Failure(Cause::kBadSpec, "evaluate[" + std::to_string(index) + "].metric: " + error.what());
   }
   if (!Scorers().contains(evaluation.metric)) {
-    throw Failure(Cause::kBadSpec, "evaluate[" + std::to_string(index) + "].metric: this build cannot score by " + evaluation.metric + ".");
+    throw Failure(Cause::kBadSpec, "evaluate[" + std::to_string(index) + "].metric: this build cannot score by " +
+                                       evaluation.metric + ".");
   }
   return evaluation;
 }
 
-Lines ReadReferences(const Job& job, const model::Manifest& manifest, const EvaluateSpec& evaluation, size_t sentences) {
+Lines ReadReferences(const Job& job, const model::Manifest& manifest, const EvaluateSpec& evaluation,
+                     size_t sentences) {
   const model::DatasetSplit& split = manifest.Split(evaluation.split);
   if (split.target_text.empty()) {
-    throw Failure(Cause::kDataError, "Split " + evaluation.split + " of dataset " + manifest.name + " has no raw references to score against. Evaluate another split.");
+    throw Failure(Cause::kDataError, "Split " + evaluation.split + " of dataset " + manifest.name +
+                                         " has no raw references to score against. Evaluate another split.");
   }
   const std::filesystem::path file = job.dataset / split.target_text;
   const std::string text = model::ReadFile(file);
   const auto lines = model::Lines(text);
   if (lines.size() != split.sentences) {
-    throw Failure(Cause::kDataError, file.string() + " has " + std::to_string(lines.size()) + " lines, but the split has " +
-                                         std::to_string(split.sentences) + " sentences. Prepare the dataset anew.");
+    throw Failure(Cause::kDataError, file.string() + " has " + std::to_string(lines.size()) +
+                                         " lines, but the split has " + std::to_string(split.sentences) +
+                                         " sentences. Prepare the dataset anew.");
   }
   return {lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(sentences)};
 }
@@ -77,10 +82,14 @@ std::string TextOf(const model::SentencePairs& pairs, const model::Hypothesis& h
 }
 
 // Nothing where a stop was asked for on the way.
-std::optional<Lines> Decode(const Job& job, model::SequenceModel& model, const model::SentencePairs& pairs, const EvaluateSpec& evaluation) {
-  const model::DecodeOptions options{.beam = evaluation.beam, .length_penalty = evaluation.length_penalty,
-                                     .max_length_a = evaluation.max_length_a, .max_length_b = evaluation.max_length_b};
-  const model::Batches batches = model::FixedBatches(pairs, {.max_tokens = job.spec.train.max_tokens, .max_sentences = kMaxSentences, .required_multiple = 1});
+std::optional<Lines> Decode(const Job& job, model::SequenceModel& model, const model::SentencePairs& pairs,
+                            const EvaluateSpec& evaluation) {
+  const model::DecodeOptions options{.beam = evaluation.beam,
+                                     .length_penalty = evaluation.length_penalty,
+                                     .max_length_a = evaluation.max_length_a,
+                                     .max_length_b = evaluation.max_length_b};
+  const model::Batches batches = model::FixedBatches(
+      pairs, {.max_tokens = job.spec.train.max_tokens, .max_sentences = kMaxSentences, .required_multiple = 1});
   Lines hypotheses(pairs.size());
   Progress progress(job.events, static_cast<int64_t>(pairs.size()));
   progress.Enter("evaluate", 0);
@@ -107,7 +116,11 @@ void SaveHypotheses(const Job& job, const Lines& hypotheses) {
   for (const std::string& line : hypotheses) text += line + "\n";
   const std::filesystem::path file = job.out / "hypotheses.txt";
   model::WriteFileAtomically(file, text);
-  job.events->Emit("artifact", {{"name", "hypotheses"}, {"file", "hypotheses.txt"}, {"sha256", model::Sha256(text)}, {"bytes", text.size()}, {"media_type", "text/plain; charset=utf-8"}});
+  job.events->Emit("artifact", {{"name", "hypotheses"},
+                                {"file", "hypotheses.txt"},
+                                {"sha256", model::Sha256(text)},
+                                {"bytes", text.size()},
+                                {"media_type", "text/plain; charset=utf-8"}});
 }
 
 }  // namespace
@@ -120,7 +133,11 @@ void Evaluate(const Job& job, int64_t index, const std::filesystem::path& checkp
   const auto model = MakeModel(job, manifest);
   const std::vector<model::NamedParameter> parameters = model->Parameters();
   const int64_t update = LoadWeights(checkpoint, parameters, Identity(job, manifest));
-  Json fields = {{"job", "evaluate"}, {"resumed_from", nullptr}, {"updates", job.spec.train.updates}, {"parameters", CountElements(parameters)}, {"unigram_nll", nullptr}};
+  Json fields = {{"job", "evaluate"},
+                 {"resumed_from", nullptr},
+                 {"updates", job.spec.train.updates},
+                 {"parameters", CountElements(parameters)},
+                 {"unigram_nll", nullptr}};
   fields.update(StartedFields(job.environment, job.world_size));
   job.events->Emit("started", fields);
   const std::optional<Lines> hypotheses = Decode(job, *model, pairs, evaluation);
@@ -132,7 +149,11 @@ void Evaluate(const Job& job, int64_t index, const std::filesystem::path& checkp
   MeasurementRow row;
   for (const auto& [name, value] : Scorers().at(evaluation.metric)(*hypotheses, references)) row.Scalar(name, value);
   row.Emit(*job.events, update);
-  job.events->Emit("finished", {{"state", "succeeded"}, {"updates", update}, {"weights_sha256", WeightsHash(parameters)}, {"best_nll", nullptr}, {"final_nll", nullptr}});
+  job.events->Emit("finished", {{"state", "succeeded"},
+                                {"updates", update},
+                                {"weights_sha256", WeightsHash(parameters)},
+                                {"best_nll", nullptr},
+                                {"final_nll", nullptr}});
   job.events->Sync();
 }
 

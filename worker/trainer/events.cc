@@ -35,8 +35,8 @@ std::string Timestamp(int64_t milliseconds) {
   std::tm utc = {};
   ::gmtime_r(&seconds, &utc);
   char text[80];
-  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                utc.tm_hour, utc.tm_min, utc.tm_sec, static_cast<int>(milliseconds % 1000));
+  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900, utc.tm_mon + 1,
+                utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, static_cast<int>(milliseconds % 1000));
   return text;
 }
 
@@ -71,12 +71,14 @@ void EventLog::TakeUp(const std::string& spool) {
   for (off_t piece = 1 << 16; begin > 0 && before == std::string::npos; piece *= 4) {
     begin = std::max<off_t>(0, status.st_size - piece);
     tail.resize(static_cast<size_t>(status.st_size - begin));
-    if (::pread(fd_, tail.data(), tail.size(), begin) != static_cast<ssize_t>(tail.size())) Throw(name_, "cannot be read");
+    if (::pread(fd_, tail.data(), tail.size(), begin) != static_cast<ssize_t>(tail.size()))
+      Throw(name_, "cannot be read");
     end = tail.rfind('\n');
     before = end == std::string::npos || end == 0 ? std::string::npos : tail.rfind('\n', end - 1);
   }
   const off_t whole = end == std::string::npos ? 0 : begin + static_cast<off_t>(end) + 1;
-  if (whole < status.st_size && ::ftruncate(fd_, whole) != 0) Throw(name_, "has a torn last line that cannot be cut off");
+  if (whole < status.st_size && ::ftruncate(fd_, whole) != 0)
+    Throw(name_, "has a torn last line that cannot be cut off");
   if (end == std::string::npos) return;
   const size_t start = before == std::string::npos ? 0 : before + 1;
   try {
@@ -107,7 +109,9 @@ void EventLog::WriteLine(const std::string& line) {
 
 void EventLog::Emit(const std::string& type, const Json& fields) {
   using std::chrono::duration_cast, std::chrono::milliseconds, std::chrono::system_clock;
-  Json event = {{"seq", seq_ + 1}, {"attempt", attempt_}, {"rank", rank_},
+  Json event = {{"seq", seq_ + 1},
+                {"attempt", attempt_},
+                {"rank", rank_},
                 {"time", Timestamp(duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count())},
                 {"type", type}};
   if (!fields.is_null()) event.update(fields);

@@ -4,12 +4,18 @@ namespace strata::trainer {
 
 const char* CauseName(Cause cause) {
   switch (cause) {
-    case Cause::kOutOfMemory: return "out_of_memory";
-    case Cause::kDataError: return "data_error";
-    case Cause::kBadSpec: return "bad_spec";
-    case Cause::kCheckpointCorrupt: return "checkpoint_corrupt";
-    case Cause::kDiskFull: return "disk_full";
-    case Cause::kInternal: break;
+    case Cause::kOutOfMemory:
+      return "out_of_memory";
+    case Cause::kDataError:
+      return "data_error";
+    case Cause::kBadSpec:
+      return "bad_spec";
+    case Cause::kCheckpointCorrupt:
+      return "checkpoint_corrupt";
+    case Cause::kDiskFull:
+      return "disk_full";
+    case Cause::kInternal:
+      break;
   }
   return "internal";
 }

@@ -9,8 +9,9 @@ namespace strata::trainer {
 model::Manifest ReadDataset(const Job& job) {
   model::Manifest manifest = model::ReadManifest(job.dataset);
   if (manifest.task != job.spec.task.kind) {
-    throw Failure(Cause::kDataError, "Dataset " + manifest.name + " in " + job.dataset.string() + " is prepared for " + manifest.task +
-                                         ", but task.kind is " + job.spec.task.kind + ". Give a dataset of that task.");
+    throw Failure(Cause::kDataError, "Dataset " + manifest.name + " in " + job.dataset.string() + " is prepared for " +
+                                         manifest.task + ", but task.kind is " + job.spec.task.kind +
+                                         ". Give a dataset of that task.");
   }
   return manifest;
 }
@@ -30,7 +31,8 @@ std::unique_ptr<model::SequenceModel> MakeModel(const Job& job, const model::Man
     throw Failure(Cause::kBadSpec, error.what());
   }
   if (!job.environment.device.is_cpu()) {
-    for (auto& parameter : model->Parameters()) parameter.tensor.set_data(parameter.tensor.detach().to(job.environment.device));
+    for (auto& parameter : model->Parameters())
+      parameter.tensor.set_data(parameter.tensor.detach().to(job.environment.device));
   }
   at::manual_seed(seed);
   return model;

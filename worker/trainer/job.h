@@ -35,8 +35,8 @@ model::Manifest ReadDataset(const Job& job);
 model::SentencePairs OpenPairs(const Job& job, const model::Manifest& manifest, const std::string& split, int64_t limit,
                                int64_t max_length);
 
-// A freshly initialised model on the job's device; its seed decides all of it. Failure (bad_spec) where the registry has
-// no such task or scheme. Afterwards the generators stand at the seed.
+// A freshly initialised model on the job's device; its seed decides all of it. Failure (bad_spec) where the registry
+// has no such task or scheme. Afterwards the generators stand at the seed.
 std::unique_ptr<model::SequenceModel> MakeModel(const Job& job, const model::Manifest& manifest);
 
 CheckpointIdentity Identity(const Job& job, const model::Manifest& manifest);

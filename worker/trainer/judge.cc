@@ -42,7 +42,8 @@ class CurveLine {
   }
   int64_t Count(const char* key) const {
     const double value = FiniteNumber(key);
-    if (value < 0 || value != std::floor(value) || value > 9e15) Bad(std::string("has a \"") + key + "\" that is no whole number from 0 on");
+    if (value < 0 || value != std::floor(value) || value > 9e15)
+      Bad(std::string("has a \"") + key + "\" that is no whole number from 0 on");
     return static_cast<int64_t>(value);
   }
   // Any of `keys` that stands there and is not finite, else the first one's value, else 0.
@@ -114,7 +115,9 @@ nlohmann::ordered_json JudgeCurve(const std::string& file) {
     throw Failure(Cause::kBadSpec, file + " is no curve: it needs a header line and at least one validation.");
   }
   if (judge->verdict()) {
-    return {{"verdict", "DIVERGED"}, {"rule", model::RuleName(judge->verdict()->rule)}, {"update", judge->verdict()->update}};
+    return {{"verdict", "DIVERGED"},
+            {"rule", model::RuleName(judge->verdict()->rule)},
+            {"update", judge->verdict()->update}};
   }
   return {{"verdict", judge->TooShort() ? "TOO_SHORT" : "TRAINS"}, {"rule", nullptr}, {"update", nullptr}};
 }

@@ -7,9 +7,11 @@
 namespace strata::trainer {
 
 // Reads a curve (JSON lines: a header with unigram_nll, warmup and maybe judge_after; then one validation a line with
-// update, val_nll, train_loss, train_nll, grad_norm, grad_norm_max, enc, dec; null and "NaN" are not finite) and returns
+// update, val_nll, train_loss, train_nll, grad_norm, grad_norm_max, enc, dec; null and "NaN" are not finite) and
+// returns
 // {"verdict": "DIVERGED" | "TRAINS" | "TOO_SHORT", "rule": name or null, "update": number or null}. A field other than
-// update and val_nll may be missing and says nothing then. Throws Failure (bad_spec) naming file, line and what is wrong.
+// update and val_nll may be missing and says nothing then. Throws Failure (bad_spec) naming file, line and what is
+// wrong.
 nlohmann::ordered_json JudgeCurve(const std::string& file);
 
 }  // namespace strata::trainer

@@ -32,18 +32,24 @@ void Declare(CLI::App& app, Arguments& a) {
   app.add_option("--dataset", a.dataset, "Folder of the prepared dataset")->type_name("DIR");
   app.add_option("--out", a.out, "Folder for checkpoints and artifacts")->type_name("DIR");
   app.add_option("--spool", a.spool, "File that events are appended to (default: standard output)")->type_name("FILE");
-  app.add_option("--control", a.control, "Unix socket to listen on: checkpoint, stop, rendezvous HOST PORT")->type_name("SOCKET");
+  app.add_option("--control", a.control, "Unix socket to listen on: checkpoint, stop, rendezvous HOST PORT")
+      ->type_name("SOCKET");
   app.add_option("--attempt", a.attempt, "Number of the attempt, stamped on each event")->check(CLI::PositiveNumber);
   app.add_option("--rank", a.rank, "Rank, from 0")->check(CLI::NonNegativeNumber);
   app.add_option("--world-size", a.world_size, "Number of ranks")->check(CLI::PositiveNumber);
   app.add_flag("--resume", a.resume, "Go on from the newest intact checkpoint in --out, if there is one");
-  app.add_option("--threads", a.threads, "Intra-op threads (default: the spec's resources.threads)")->check(CLI::Range(1, 256));
-  app.add_option("--evaluation", a.evaluation, "Which of the spec's evaluations, from 0")->check(CLI::NonNegativeNumber);
+  app.add_option("--threads", a.threads, "Intra-op threads (default: the spec's resources.threads)")
+      ->check(CLI::Range(1, 256));
+  app.add_option("--evaluation", a.evaluation, "Which of the spec's evaluations, from 0")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--checkpoint", a.checkpoint, "Weights to evaluate")->type_name("FILE");
   app.add_option("--plan", a.plan, "Print parameters, FLOPs and memory of a spec, as JSON")->type_name("FILE");
-  app.add_option("--vocabulary", a.vocabulary, "With --plan: pieces of the vocabulary, where no --dataset says it")->check(CLI::Range(5, 10'000'000));
-  app.add_option("--print-spec", a.print_spec, "Print what is understood of a spec: path=value, one a line")->type_name("FILE");
-  app.add_option("--judge", a.judge, "Print the verdict of the rule of divergence on a recorded curve")->type_name("FILE");
+  app.add_option("--vocabulary", a.vocabulary, "With --plan: pieces of the vocabulary, where no --dataset says it")
+      ->check(CLI::Range(5, 10'000'000));
+  app.add_option("--print-spec", a.print_spec, "Print what is understood of a spec: path=value, one a line")
+      ->type_name("FILE");
+  app.add_option("--judge", a.judge, "Print the verdict of the rule of divergence on a recorded curve")
+      ->type_name("FILE");
   app.add_flag("--describe", a.describe, "Print schemes, tasks, metrics and options as JSON");
 }
 
@@ -57,7 +63,8 @@ nlohmann::ordered_json PlanOf(const Arguments& a) {
   const TrialSpec spec = ReadCheckedSpec(a.plan);
   int64_t vocabulary = a.vocabulary;
   if (!a.dataset.empty()) vocabulary = model::ReadManifest(a.dataset).vocabulary_size;
-  if (vocabulary == 0) throw Failure(Cause::kBadSpec, "--plan needs the size of the vocabulary. Give --dataset DIR or --vocabulary N.");
+  if (vocabulary == 0)
+    throw Failure(Cause::kBadSpec, "--plan needs the size of the vocabulary. Give --dataset DIR or --vocabulary N.");
   return Plan(spec, vocabulary);
 }
 
@@ -79,7 +86,9 @@ bool Print(const Arguments& a) {
 
 void CheckUsage(const Arguments& a) {
   const auto need = [&](bool given, const std::string& option) {
-    if (!given) throw Failure(Cause::kBadSpec, option + " is missing" + (a.job.empty() ? "" : " for --job " + a.job) + ". See --help.");
+    if (!given)
+      throw Failure(Cause::kBadSpec,
+                    option + " is missing" + (a.job.empty() ? "" : " for --job " + a.job) + ". See --help.");
   };
   need(!a.spec.empty(), "--spec FILE");
   need(!a.job.empty(), "--job train, evaluate or probe");
@@ -90,13 +99,20 @@ void CheckUsage(const Arguments& a) {
     need(!a.checkpoint.empty(), "--checkpoint FILE");
   }
   if (a.rank >= a.world_size) {
-    throw Failure(Cause::kBadSpec, "--rank is " + std::to_string(a.rank) + ", but --world-size is " + std::to_string(a.world_size) + ". Ranks count from 0.");
+    throw Failure(Cause::kBadSpec, "--rank is " + std::to_string(a.rank) + ", but --world-size is " +
+                                       std::to_string(a.world_size) + ". Ranks count from 0.");
   }
-  if (a.world_size > 1) throw Failure(Cause::kBadSpec, "--world-size is " + std::to_string(a.world_size) + ", but this version trains on one rank. Set resources.ranks to 1.");
+  if (a.world_size > 1)
+    throw Failure(Cause::kBadSpec, "--world-size is " + std::to_string(a.world_size) +
+                                       ", but this version trains on one rank. Set resources.ranks to 1.");
 }
 
 void RunJob(const Arguments& a, EventLog& events) {
-  Job job{.spec = ReadCheckedSpec(a.spec), .dataset = a.dataset, .out = a.out, .resume = a.resume, .world_size = a.world_size};
+  Job job{.spec = ReadCheckedSpec(a.spec),
+          .dataset = a.dataset,
+          .out = a.out,
+          .resume = a.resume,
+          .world_size = a.world_size};
   job.environment = SetUpEnvironment(a.threads > 0 ? a.threads : job.spec.resources.threads);
   Control control(a.control);
   job.events = &events;
@@ -140,7 +156,9 @@ int RunAndReport(const Arguments& a) {
 int Main(int argc, char** argv) {
   InstallSignalHandlers();
   Arguments arguments;
-  CLI::App app("One rank of one job: trains, evaluates or probes a model after a spec and reports events as JSON lines.", "strata-trainer");
+  CLI::App app(
+      "One rank of one job: trains, evaluates or probes a model after a spec and reports events as JSON lines.",
+      "strata-trainer");
   Declare(app, arguments);
   try {
     app.parse(argc, argv);

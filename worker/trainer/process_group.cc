@@ -26,7 +26,8 @@ int BindFreePort(const std::string& address, uint16_t* port) {
   addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
   addrinfo* found = nullptr;
   if (const int error = ::getaddrinfo(address.c_str(), nullptr, &hints, &found); error != 0) {
-    throw std::system_error(EADDRNOTAVAIL, std::generic_category(), "Rendezvous address " + address + " is no host: " + ::gai_strerror(error));
+    throw std::system_error(EADDRNOTAVAIL, std::generic_category(),
+                            "Rendezvous address " + address + " is no host: " + ::gai_strerror(error));
   }
   sockaddr_in bound = {};
   std::memcpy(&bound, found->ai_addr, sizeof bound);
@@ -34,7 +35,8 @@ int BindFreePort(const std::string& address, uint16_t* port) {
   const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (listener < 0) Throw(address, "cannot be used");
   socklen_t length = sizeof bound;
-  if (::bind(listener, reinterpret_cast<const sockaddr*>(&bound), length) != 0 || ::getsockname(listener, reinterpret_cast<sockaddr*>(&bound), &length) != 0) {
+  if (::bind(listener, reinterpret_cast<const sockaddr*>(&bound), length) != 0 ||
+      ::getsockname(listener, reinterpret_cast<sockaddr*>(&bound), &length) != 0) {
     const int code = errno;
     ::close(listener);
     errno = code;
@@ -59,7 +61,8 @@ OpenedStore OpenStore(const std::string& address, int64_t world_size, std::chron
   return opened;
 }
 
-c10::intrusive_ptr<c10d::Store> JoinStore(const std::string& host, uint16_t port, int64_t world_size, std::chrono::milliseconds timeout) {
+c10::intrusive_ptr<c10d::Store> JoinStore(const std::string& host, uint16_t port, int64_t world_size,
+                                          std::chrono::milliseconds timeout) {
   c10d::TCPStoreOptions options;
   options.port = port;
   options.numWorkers = static_cast<size_t>(world_size);
@@ -68,22 +71,25 @@ c10::intrusive_ptr<c10d::Store> JoinStore(const std::string& host, uint16_t port
   return c10::make_intrusive<c10d::TCPStore>(host, options);
 }
 
-c10::intrusive_ptr<c10d::ProcessGroup> MakeProcessGroup(const c10::intrusive_ptr<c10d::Store>& store, int64_t rank, int64_t world_size,
-                                                        const c10::Device& device, const std::string& address,
-                                                        std::chrono::milliseconds timeout) {
+c10::intrusive_ptr<c10d::ProcessGroup> MakeProcessGroup(const c10::intrusive_ptr<c10d::Store>& store, int64_t rank,
+                                                        int64_t world_size, const c10::Device& device,
+                                                        const std::string& address, std::chrono::milliseconds timeout) {
   const int me = static_cast<int>(rank), all = static_cast<int>(world_size);
   auto group = c10::make_intrusive<c10d::ProcessGroup>(store, me, all);
   auto gloo_options = c10d::ProcessGroupGloo::Options::create(timeout);
   gloo_options->devices = {c10d::ProcessGroupGloo::createDeviceForHostname(address)};
-  group->setBackend(c10::kCPU, c10d::ProcessGroup::BackendType::GLOO, c10::make_intrusive<c10d::ProcessGroupGloo>(store, me, all, gloo_options));
+  group->setBackend(c10::kCPU, c10d::ProcessGroup::BackendType::GLOO,
+                    c10::make_intrusive<c10d::ProcessGroupGloo>(store, me, all, gloo_options));
 #ifdef STRATA_CUDA
   if (device.is_cuda()) {
     auto nccl_options = c10d::ProcessGroupNCCL::Options::create();
     nccl_options->timeout = timeout;
-    group->setBackend(c10::kCUDA, c10d::ProcessGroup::BackendType::NCCL, c10::make_intrusive<c10d::ProcessGroupNCCL>(store, me, all, nccl_options));
+    group->setBackend(c10::kCUDA, c10d::ProcessGroup::BackendType::NCCL,
+                      c10::make_intrusive<c10d::ProcessGroupNCCL>(store, me, all, nccl_options));
   }
 #endif
-  group->setDefaultBackend(device.is_cuda() ? c10d::ProcessGroup::BackendType::NCCL : c10d::ProcessGroup::BackendType::GLOO);
+  group->setDefaultBackend(device.is_cuda() ? c10d::ProcessGroup::BackendType::NCCL
+                                            : c10d::ProcessGroup::BackendType::GLOO);
   return group;
 }
 

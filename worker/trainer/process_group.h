@@ -19,17 +19,18 @@ struct OpenedStore {
   uint16_t port = 0;
 };
 
-// Rank 0: listens on a free port of `address` (a host name or an IPv4 address of this machine). Throws std::system_error
-// where the address cannot be bound.
+// Rank 0: listens on a free port of `address` (a host name or an IPv4 address of this machine). Throws
+// std::system_error where the address cannot be bound.
 OpenedStore OpenStore(const std::string& address, int64_t world_size, std::chrono::milliseconds timeout);
 
 // The other ranks. Throws c10::Error where nobody answers in time.
-c10::intrusive_ptr<c10d::Store> JoinStore(const std::string& host, uint16_t port, int64_t world_size, std::chrono::milliseconds timeout);
+c10::intrusive_ptr<c10d::Store> JoinStore(const std::string& host, uint16_t port, int64_t world_size,
+                                          std::chrono::milliseconds timeout);
 
-// The group of all ranks: NCCL for a CUDA device (only in a build with STRATA_CUDA), Gloo over `address` for the CPU, and
-// Gloo for CPU tensors beside NCCL.
-c10::intrusive_ptr<c10d::ProcessGroup> MakeProcessGroup(const c10::intrusive_ptr<c10d::Store>& store, int64_t rank, int64_t world_size,
-                                                        const c10::Device& device, const std::string& address,
-                                                        std::chrono::milliseconds timeout);
+// The group of all ranks: NCCL for a CUDA device (only in a build with STRATA_CUDA), Gloo over `address` for the CPU,
+// and Gloo for CPU tensors beside NCCL.
+c10::intrusive_ptr<c10d::ProcessGroup> MakeProcessGroup(const c10::intrusive_ptr<c10d::Store>& store, int64_t rank,
+                                                        int64_t world_size, const c10::Device& device,
+                                                        const std::string& address, std::chrono::milliseconds timeout);
 
 }  // namespace strata::trainer

@@ -23,7 +23,8 @@ std::multiset<std::string> ListeningAddresses() {
   DIR* folder = ::opendir("/proc/self/fd");
   while (const dirent* entry = ::readdir(folder)) {
     char target[128] = {};
-    if (::readlink((std::string("/proc/self/fd/") + entry->d_name).c_str(), target, sizeof target - 1) > 0 && std::string(target).starts_with("socket:[")) {
+    if (::readlink((std::string("/proc/self/fd/") + entry->d_name).c_str(), target, sizeof target - 1) > 0 &&
+        std::string(target).starts_with("socket:[")) {
       inodes.insert(std::string(target).substr(8, std::string(target).size() - 9));
     }
   }

@@ -23,8 +23,9 @@ class ProgramTest : public ::testing::Test {
   }
   Ended Run(const std::string& job, std::vector<std::string> more = {}) {
     WriteJson(folder_ / "spec.json", spec_);
-    std::vector<std::string> arguments = {"--spec", folder_ / "spec.json", "--job", job, "--dataset", folder_ / "data", "--out", folder_ / "out",
-                                          "--spool", folder_ / "spool"};
+    std::vector<std::string> arguments = {"--spec",    folder_ / "spec.json", "--job", job,
+                                          "--dataset", folder_ / "data",      "--out", folder_ / "out",
+                                          "--spool",   folder_ / "spool"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return RunTrainer(arguments);
   }
@@ -32,7 +33,9 @@ class ProgramTest : public ::testing::Test {
   // The last event is `failed`; returns it.
   json Failed() {
     const auto events = Events();
-    return events.empty() || events.back().at("type") != "failed" ? json{{"cause", "none"}, {"message", "no failed event"}} : events.back();
+    return events.empty() || events.back().at("type") != "failed"
+               ? json{{"cause", "none"}, {"message", "no failed event"}}
+               : events.back();
   }
 
   ScratchFolder folder_;
@@ -43,19 +46,25 @@ TEST_F(ProgramTest, TrainsEvaluatesAndProbes) {
   ASSERT_EQ(Run("train").status, 0);
   auto events = Events();
   EXPECT_EQ(events.front().at("type"), "started");
-  EXPECT_EQ(events.front().at("parameters"), 40 * 16 + 2 * (4 * (16 * 16 + 16) + 2 * 16 * 32 + 32 + 16 + 4 * 16) + 2 * (8 * (16 * 16 + 16) + 2 * 16 * 32 + 32 + 16 + 6 * 16));
+  EXPECT_EQ(events.front().at("parameters"), 40 * 16 + 2 * (4 * (16 * 16 + 16) + 2 * 16 * 32 + 32 + 16 + 4 * 16) +
+                                                 2 * (8 * (16 * 16 + 16) + 2 * 16 * 32 + 32 + 16 + 6 * 16));
   EXPECT_EQ(events.back().at("type"), "finished");
   EXPECT_LT(events.back().at("final_nll").get<double>(), 4);
   EXPECT_THAT(OfType(events, "progress"), SizeIs(::testing::Ge(1)));
-  for (const json& event : OfType(events, "measurements")) EXPECT_FALSE(event.at("scalars").contains("seconds_per_update"));
+  for (const json& event : OfType(events, "measurements"))
+    EXPECT_FALSE(event.at("scalars").contains("seconds_per_update"));
 
-  ASSERT_EQ(Run("evaluate", {"--evaluation", "0", "--checkpoint", folder_ / "out/checkpoints/final.safetensors", "--attempt", "2"}).status, 0);
+  ASSERT_EQ(Run("evaluate",
+                {"--evaluation", "0", "--checkpoint", folder_ / "out/checkpoints/final.safetensors", "--attempt", "2"})
+                .status,
+            0);
   const json hash = events.back().at("weights_sha256");
   events = Events();
   EXPECT_EQ(events.back().at("weights_sha256"), hash);
   const json row = OfType(events, "measurements").back();
   EXPECT_EQ(row.at("update"), 24);
-  for (const char* name : {"bleu", "bleu_precision_1", "bleu_precision_4", "bleu_brevity_penalty"}) EXPECT_TRUE(row.at("scalars").contains(name)) << name;
+  for (const char* name : {"bleu", "bleu_precision_1", "bleu_precision_4", "bleu_brevity_penalty"})
+    EXPECT_TRUE(row.at("scalars").contains(name)) << name;
   EXPECT_EQ(OfType(events, "artifact").back().at("file"), "hypotheses.txt");
   std::ifstream hypotheses(folder_ / "out/hypotheses.txt");
   int lines = 0;
@@ -82,7 +91,8 @@ TEST_F(ProgramTest, SmallBatchesSummedAreOneLargeBatch) {
   const json large = OfType(Events(), "measurements").back();
   EXPECT_EQ(small.at("scalars").at("target_tokens"), large.at("scalars").at("target_tokens"));
   for (const char* name : {"train_loss", "train_nll", "gradient_norm"}) {
-    EXPECT_NEAR(small.at("scalars").at(name).get<double>() / large.at("scalars").at(name).get<double>(), 1, 1e-5) << name;
+    EXPECT_NEAR(small.at("scalars").at(name).get<double>() / large.at("scalars").at(name).get<double>(), 1, 1e-5)
+        << name;
   }
 }
 
@@ -110,9 +120,13 @@ TEST_F(ProgramTest, DivergesWithAVerdictAndStopsOrGoesOn) {
 }
 
 TEST_F(ProgramTest, RefusesAWrongSpecWithOneClearError) {
-  for (const auto& [pointer, value, why] : std::vector<std::tuple<std::string, json, std::string>>{
-           {"/model/scheme", "sideways", "sideways"}, {"/model/depth", "0L-2L", "0L-2L"}, {"/model/depth", "18L18L", "18L-18L"}, {"/train/learning_rate", -1, "train.learning_rate"},
-           {"/model/heads", 3, "model.heads"}, {"/task/kind", "cooking", "cooking"}}) {
+  for (const auto& [pointer, value, why] :
+       std::vector<std::tuple<std::string, json, std::string>>{{"/model/scheme", "sideways", "sideways"},
+                                                               {"/model/depth", "0L-2L", "0L-2L"},
+                                                               {"/model/depth", "18L18L", "18L-18L"},
+                                                               {"/train/learning_rate", -1, "train.learning_rate"},
+                                                               {"/model/heads", 3, "model.heads"},
+                                                               {"/task/kind", "cooking", "cooking"}}) {
     spec_ = SmallSpec();
     spec_[json::json_pointer(pointer)] = value;
     fs::remove(folder_ / "spool");
@@ -169,7 +183,8 @@ TEST_F(ProgramTest, TooLittleRoomForACheckpointIsDiskFull) {
   EXPECT_EQ(ended.status, 1);
   EXPECT_EQ(Failed().at("cause"), "disk_full");
   EXPECT_THAT(Failed().at("message"), HasSubstr("best.safetensors"));
-  for (const auto& entry : fs::directory_iterator(folder_ / "out/checkpoints")) EXPECT_NE(entry.path().extension(), ".partial");
+  for (const auto& entry : fs::directory_iterator(folder_ / "out/checkpoints"))
+    EXPECT_NE(entry.path().extension(), ".partial");
 }
 
 TEST_F(ProgramTest, NoMemoryIsOutOfMemoryWithTheBatchsShape) {
@@ -188,8 +203,14 @@ TEST_F(ProgramTest, NoMemoryIsOutOfMemoryWithTheBatchsShape) {
 }
 
 TEST_F(ProgramTest, WrongUsageIsStatusTwo) {
-  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {}, {"--job", "dance"}, {"--job", "train"}, {"--no-such-option"}, {"--judge", "/no/such/file"}, {"--print-spec", "/no/such/file"}, {"--plan", folder_ / "spec.json"}}) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{},
+                                             {"--job", "dance"},
+                                             {"--job", "train"},
+                                             {"--no-such-option"},
+                                             {"--judge", "/no/such/file"},
+                                             {"--print-spec", "/no/such/file"},
+                                             {"--plan", folder_ / "spec.json"}}) {
     const Ended ended = RunTrainer(arguments);
     EXPECT_EQ(ended.status, 2);
     EXPECT_FALSE(ended.err.empty());

@@ -31,8 +31,11 @@ void Progress::Report(int64_t update) {
     seconds_ = 0;
     steps_ = tokens_ = 0;
   }
-  events_->Emit("progress", {{"update", update}, {"updates", updates_}, {"seconds_per_update", seconds_per_update_},
-                             {"tokens_per_second", tokens_per_second_}, {"phase", phase_}});
+  events_->Emit("progress", {{"update", update},
+                             {"updates", updates_},
+                             {"seconds_per_update", seconds_per_update_},
+                             {"tokens_per_second", tokens_per_second_},
+                             {"phase", phase_}});
 }
 
 }  // namespace strata::trainer

@@ -33,12 +33,15 @@ class ResumeTest : public ::testing::Test {
   }
 
   std::vector<std::string> Arguments(const std::string& name, int attempt, std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments = {"--spec", folder_ / "spec.json", "--job", "train", "--dataset", folder_ / "data", "--out", folder_ / name,
-                                          "--spool", Spool(name, attempt), "--attempt", std::to_string(attempt)};
+    std::vector<std::string> arguments = {"--spec",    folder_ / "spec.json", "--job",     "train",
+                                          "--dataset", folder_ / "data",      "--out",     folder_ / name,
+                                          "--spool",   Spool(name, attempt),  "--attempt", std::to_string(attempt)};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   }
-  fs::path Spool(const std::string& name, int attempt) { return folder_ / (name + "." + std::to_string(attempt) + ".jsonl"); }
+  fs::path Spool(const std::string& name, int attempt) {
+    return folder_ / (name + "." + std::to_string(attempt) + ".jsonl");
+  }
 
   int Train(const std::string& name, int attempt, std::vector<std::string> more = {}) {
     const Ended ended = RunTrainer(Arguments(name, attempt, std::move(more)));
@@ -74,7 +77,8 @@ class ResumeTest : public ::testing::Test {
   void ExpectSameAsUndisturbed(const std::string& name, int attempts) {
     const json finished = LastEvent(name, attempts), expected = LastEvent("whole", 1);
     ASSERT_EQ(finished.at("type"), "finished") << finished << last_error_;
-    for (const char* field : {"state", "updates", "weights_sha256", "best_nll", "final_nll"}) EXPECT_EQ(finished.at(field), expected.at(field)) << name << " " << field;
+    for (const char* field : {"state", "updates", "weights_sha256", "best_nll", "final_nll"})
+      EXPECT_EQ(finished.at(field), expected.at(field)) << name << " " << field;
     EXPECT_EQ(Rows(name, attempts), Rows("whole", 1)) << name;
   }
 
@@ -149,7 +153,9 @@ TEST_F(ResumeTest, WithoutAnIndexTheFilesOwnHashesAreHeld) {
   ASSERT_EQ(Train("whole", 1), 0);
   const fs::path checkpoints = folder_ / "whole" / "checkpoints";
   fs::remove(checkpoints / "index.json");
-  std::fstream(checkpoints / "update-00000024.safetensors", std::ios::in | std::ios::out | std::ios::binary).seekp(-100, std::ios::end).write("x", 1);
+  std::fstream(checkpoints / "update-00000024.safetensors", std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(-100, std::ios::end)
+      .write("x", 1);
   ASSERT_EQ(Train("whole", 2, {"--resume"}), 0) << last_error_;
   EXPECT_EQ(OfType(ReadEvents(Spool("whole", 2)), "started")[0].at("resumed_from"), 21);
   EXPECT_EQ(LastEvent("whole", 2).at("weights_sha256"), LastEvent("whole", 1).at("weights_sha256"));
@@ -225,10 +231,13 @@ TEST_F(ResumeTest, KeepsTheLastTwoCheckpointsAndAnIndexOfAll) {
   std::map<std::string, std::string> kinds;
   for (const json& entry : index.at("checkpoints")) {
     kinds[entry.at("file")] = entry.at("kind");
-    EXPECT_EQ(fs::file_size(folder_ / "whole" / "checkpoints" / entry.at("file").get<std::string>()), entry.at("bytes"));
+    EXPECT_EQ(fs::file_size(folder_ / "whole" / "checkpoints" / entry.at("file").get<std::string>()),
+              entry.at("bytes"));
   }
-  EXPECT_EQ(kinds, (std::map<std::string, std::string>{{"update-00000021.safetensors", "resumable"}, {"update-00000024.safetensors", "resumable"},
-                                                       {"best.safetensors", "best"}, {"final.safetensors", "final"}}));
+  EXPECT_EQ(kinds, (std::map<std::string, std::string>{{"update-00000021.safetensors", "resumable"},
+                                                       {"update-00000024.safetensors", "resumable"},
+                                                       {"best.safetensors", "best"},
+                                                       {"final.safetensors", "final"}}));
   size_t files = 0;
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator(folder_ / "whole" / "checkpoints")) ++files;
   EXPECT_EQ(files, 5u);

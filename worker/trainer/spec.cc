@@ -44,10 +44,15 @@ Field Rate(std::string name, double& value) {
 Fields FieldsOf(TaskSpec& s) { return {Text("kind", s.kind), Text("dataset", s.dataset)}; }
 
 Fields FieldsOf(ModelSpec& s) {
-  return {Text("scheme", s.scheme), Text("depth", s.depth), Integer("dim", s.dim, 2, 16384),
-          Integer("ffn_dim", s.ffn_dim, 1, 65536), Integer("heads", s.heads, 1, 256),
-          Text("share_embeddings", s.share_embeddings, {"all", "decoder", "none"}), Rate("dropout", s.dropout),
-          Rate("attention_dropout", s.attention_dropout), Rate("activation_dropout", s.activation_dropout),
+  return {Text("scheme", s.scheme),
+          Text("depth", s.depth),
+          Integer("dim", s.dim, 2, 16384),
+          Integer("ffn_dim", s.ffn_dim, 1, 65536),
+          Integer("heads", s.heads, 1, 256),
+          Text("share_embeddings", s.share_embeddings, {"all", "decoder", "none"}),
+          Rate("dropout", s.dropout),
+          Rate("attention_dropout", s.attention_dropout),
+          Rate("activation_dropout", s.activation_dropout),
           {.name = "rescale_init", .value = &s.rescale_init}};
 }
 
@@ -78,15 +83,21 @@ Fields FieldsOf(TrainSpec& s) {
 }
 
 Fields FieldsOf(EvaluateSpec& s) {
-  return {Text("metric", s.metric), Text("split", s.split), Integer("sentences", s.sentences, 0, 1e7),
-          Integer("beam", s.beam, 1, 256), Real("length_penalty", s.length_penalty, -10, 10),
-          Real("max_length_a", s.max_length_a, 0, 100), Integer("max_length_b", s.max_length_b, 1, 100000),
+  return {Text("metric", s.metric),
+          Text("split", s.split),
+          Integer("sentences", s.sentences, 0, 1e7),
+          Integer("beam", s.beam, 1, 256),
+          Real("length_penalty", s.length_penalty, -10, 10),
+          Real("max_length_a", s.max_length_a, 0, 100),
+          Integer("max_length_b", s.max_length_b, 1, 100000),
           Text("checkpoint", s.checkpoint, {"final", "best"})};
 }
 
 Fields FieldsOf(DiagnosticsSpec& s) { return {Integer("gradient_norms_every", s.gradient_norms_every, 0, 1e8)}; }
 
-Fields FieldsOf(ResourcesSpec& s) { return {Integer("ranks", s.ranks, 1, 1024), Integer("threads", s.threads, 1, 256)}; }
+Fields FieldsOf(ResourcesSpec& s) {
+  return {Integer("ranks", s.ranks, 1, 1024), Integer("threads", s.threads, 1, 256)};
+}
 
 [[noreturn]] void Refuse(const std::string& path, const std::string& what) {
   throw Failure(Cause::kBadSpec, path + " " + what);
@@ -130,10 +141,12 @@ void Assign(const Field& field, const std::string& path, const json& from, int64
   if (from.is_string() && field.is_64_bit) {
     const auto& text = from.get_ref<const std::string&>();
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) Refuse(path, "is " + Shown(from) + ", but must be a whole number.");
+    if (error != std::errc() || end != text.data() + text.size())
+      Refuse(path, "is " + Shown(from) + ", but must be a whole number.");
   } else if (!from.is_number_integer()) {
     Refuse(path, "is " + Shown(from) + ", but must be a whole number.");
-  } else if (from.is_number_unsigned() && from.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
+  } else if (from.is_number_unsigned() &&
+             from.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
     Refuse(path, "is " + Shown(from) + ", which is too large.");
   } else {
     value = from.get<int64_t>();
@@ -168,7 +181,8 @@ void CheckKeys(const json& object, const std::string& path, const std::vector<st
   const std::set<std::string> known(keys.begin(), keys.end());
   const std::string prefix = path.empty() ? "" : path + ".";
   for (const auto& [key, value] : object.items()) {
-    if (!known.contains(key)) Refuse(prefix + key, "is no field of a spec. Remove it; 'strata spec schema' lists the fields.");
+    if (!known.contains(key))
+      Refuse(prefix + key, "is no field of a spec. Remove it; 'strata spec schema' lists the fields.");
   }
   for (const std::string& key : keys) {
     if (!object.contains(key)) Refuse(prefix + key, "is missing. A spec has every field written out, defaults too.");
@@ -182,7 +196,8 @@ void Parse(const json& object, const std::string& path, Message& message) {
   for (const Field& field : fields) names.push_back(field.name);
   CheckKeys(object, path, names);
   for (const Field& field : fields) {
-    std::visit([&](auto* value) { Assign(field, path + "." + field.name, object.at(field.name), *value); }, field.value);
+    std::visit([&](auto* value) { Assign(field, path + "." + field.name, object.at(field.name), *value); },
+               field.value);
   }
 }
 
@@ -237,7 +252,8 @@ std::vector<std::string> SpecLines(const TrialSpec& spec) {
   AddLines("task", spec.task, lines);
   AddLines("model", spec.model, lines);
   AddLines("train", spec.train, lines);
-  for (size_t i = 0; i < spec.evaluate.size(); ++i) AddLines("evaluate[" + std::to_string(i) + "]", spec.evaluate[i], lines);
+  for (size_t i = 0; i < spec.evaluate.size(); ++i)
+    AddLines("evaluate[" + std::to_string(i) + "]", spec.evaluate[i], lines);
   AddLines("diagnostics", spec.diagnostics, lines);
   AddLines("resources", spec.resources, lines);
   return lines;
@@ -249,7 +265,8 @@ std::vector<std::string> TrainingLines(const TrialSpec& spec) {
   AddLines("model", spec.model, all);
   AddLines("train", spec.train, all);
   for (std::string& line : all) {
-    if (!line.starts_with("train.checkpoint_") && !line.starts_with("train.keep_checkpoints") && !line.starts_with("task.dataset=")) {
+    if (!line.starts_with("train.checkpoint_") && !line.starts_with("train.keep_checkpoints") &&
+        !line.starts_with("task.dataset=")) {
       lines.push_back(std::move(line));
     }
   }

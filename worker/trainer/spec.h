@@ -59,8 +59,9 @@ struct TrialSpec {
   ResourcesSpec resources;
 };
 
-// Strict: a missing key, an unknown key, a wrong type or a value outside of its range is a Failure (bad_spec) that names
-// the path, the value and the remedy. 64-bit integers may be strings; "NaN", "Infinity" and "-Infinity" are numbers.
+// Strict: a missing key, an unknown key, a wrong type or a value outside of its range is a Failure (bad_spec) that
+// names the path, the value and the remedy. 64-bit integers may be strings; "NaN", "Infinity" and "-Infinity" are
+// numbers.
 TrialSpec ParseSpec(const nlohmann::json& json);
 // The same from a file, which the message names.
 TrialSpec ReadSpec(const std::string& file);

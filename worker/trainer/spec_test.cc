@@ -44,17 +44,24 @@ TEST(SpecTest, ReadsEveryField) {
 // The proto is the source of every field: the trainer knows those and no others.
 TEST(SpecTest, FieldsAreTheProtos) {
   std::ifstream proto(STRATA_SOURCE_DIR "/proto/strata/v1/trial_spec.proto");
-  const std::map<std::string, std::string> prefixes = {{"TaskSpec", "task"}, {"ModelSpec", "model"}, {"TrainSpec", "train"}, {"EvaluateSpec", "evaluate[0]"},
-                                                       {"DiagnosticsSpec", "diagnostics"}, {"ResourcesSpec", "resources"}};
-  const std::regex message(R"(^message (\w+) \{)"), field(R"(^  (?:optional )?(?:string|int32|int64|double|bool) (\w+) = \d+)");
+  const std::map<std::string, std::string> prefixes = {{"TaskSpec", "task"},
+                                                       {"ModelSpec", "model"},
+                                                       {"TrainSpec", "train"},
+                                                       {"EvaluateSpec", "evaluate[0]"},
+                                                       {"DiagnosticsSpec", "diagnostics"},
+                                                       {"ResourcesSpec", "resources"}};
+  const std::regex message(R"(^message (\w+) \{)"),
+      field(R"(^  (?:optional )?(?:string|int32|int64|double|bool) (\w+) = \d+)");
   std::set<std::string> expected, actual;
   std::string current;
   for (std::string line; std::getline(proto, line);) {
     std::smatch match;
     if (std::regex_search(line, match, message)) current = match[1];
-    if (std::regex_search(line, match, field) && prefixes.contains(current)) expected.insert(prefixes.at(current) + "." + match[1].str());
+    if (std::regex_search(line, match, field) && prefixes.contains(current))
+      expected.insert(prefixes.at(current) + "." + match[1].str());
   }
-  for (const std::string& line : SpecLines(ParseSpec(testing::SmallSpec()))) actual.insert(line.substr(0, line.find('=')));
+  for (const std::string& line : SpecLines(ParseSpec(testing::SmallSpec())))
+    actual.insert(line.substr(0, line.find('=')));
   EXPECT_GE(expected.size(), 40u);
   EXPECT_EQ(actual, expected);
 }

@@ -35,13 +35,17 @@ constexpr int kPieces = 40;
 
 std::vector<model::Piece> Pieces() {
   using model::PieceKind;
-  std::vector<model::Piece> pieces = {{"<s>", PieceKind::kControl}, {"<pad>", PieceKind::kControl}, {"</s>", PieceKind::kControl}, {"<unk>", PieceKind::kUnknown}};
+  std::vector<model::Piece> pieces = {{"<s>", PieceKind::kControl},
+                                      {"<pad>", PieceKind::kControl},
+                                      {"</s>", PieceKind::kControl},
+                                      {"<unk>", PieceKind::kUnknown}};
   while (pieces.size() < kPieces) pieces.push_back({.text = "\u2581w" + std::to_string(pieces.size())});
   return pieces;
 }
 
 // Writes one split's shard, and its target text if `text` is not empty.
-model::DatasetSplit WriteSplit(const fs::path& folder, const std::string& name, int sentences, uint32_t seed, const std::string& text) {
+model::DatasetSplit WriteSplit(const fs::path& folder, const std::string& name, int sentences, uint32_t seed,
+                               const std::string& text) {
   model::ShardWriter writer(Pieces(), 2);
   model::DatasetSplit split{.sentences = static_cast<uint64_t>(sentences), .shards = {name + "-00000.shard"}};
   std::ofstream source_lines, target_lines;
@@ -75,7 +79,11 @@ model::DatasetSplit WriteSplit(const fs::path& folder, const std::string& name, 
 
 void WriteDataset(const fs::path& folder) {
   fs::create_directories(folder / "text");
-  model::Manifest manifest{.name = "reversed", .source_language = "xx", .target_language = "yy", .vocabulary_size = kPieces, .vocabulary_file = "vocabulary.model"};
+  model::Manifest manifest{.name = "reversed",
+                           .source_language = "xx",
+                           .target_language = "yy",
+                           .vocabulary_size = kPieces,
+                           .vocabulary_file = "vocabulary.model"};
   std::ofstream(folder / manifest.vocabulary_file) << "none\n";
   manifest.splits["train"] = WriteSplit(folder, "train", 300, 1, "");
   manifest.splits["valid"] = WriteSplit(folder, "valid", 20, 2, "text");

@@ -22,8 +22,8 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-// A dataset after docs/DATASETS.md: 300 training, 20 validation and 12 test pairs over 40 pieces; a target is its source
-// backwards.
+// A dataset after docs/DATASETS.md: 300 training, 20 validation and 12 test pairs over 40 pieces; a target is its
+// source backwards.
 void WriteDataset(const std::filesystem::path& folder);
 
 // A spec of a small B2T model on it, 24 updates. Change it as JSON.

@@ -23,24 +23,28 @@ bool IsFullDisk(const std::system_error& error) {
 bool IsOutOfMemory(const c10::Error& error) {
   if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return true;
   const std::string_view text = error.what_without_backtrace();
-  return text.find("can't allocate memory") != std::string_view::npos || text.find("out of memory") != std::string_view::npos;
+  return text.find("can't allocate memory") != std::string_view::npos ||
+         text.find("out of memory") != std::string_view::npos;
 }
 
 }  // namespace
 
 Failure ToFailure(const std::exception& error) {
   if (const auto* failure = dynamic_cast<const Failure*>(&error)) return *failure;
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return {Cause::kOutOfMemory, "There is no memory left for this trainer."};
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr)
+    return {Cause::kOutOfMemory, "There is no memory left for this trainer."};
   if (const auto* torch = dynamic_cast<const c10::Error*>(&error)) {
     if (!IsOutOfMemory(*torch)) return {Cause::kInternal, torch->what_without_backtrace()};
-    return {Cause::kOutOfMemory, std::string("There is no memory left for this trainer: ") + torch->what_without_backtrace()};
+    return {Cause::kOutOfMemory,
+            std::string("There is no memory left for this trainer: ") + torch->what_without_backtrace()};
   }
   if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
     return {IsFullDisk(*system) ? Cause::kDiskFull : Cause::kInternal, system->what()};
   }
   if (dynamic_cast<const model::DataError*>(&error) != nullptr) {
     const std::string_view text = error.what();
-    const bool full = text.find("No space left") != std::string_view::npos || text.find("quota exceeded") != std::string_view::npos;
+    const bool full =
+        text.find("No space left") != std::string_view::npos || text.find("quota exceeded") != std::string_view::npos;
     return {full ? Cause::kDiskFull : Cause::kDataError, error.what()};
   }
   return {Cause::kInternal, error.what()};

@@ -28,7 +28,10 @@ Training::Training(const Job& job)
       batches_(model::TrainingBatches(pairs_, {.max_tokens = spec_.max_tokens, .max_sentences = spec_.max_sentences},
                                       static_cast<uint64_t>(spec_.seed))),
       model_(MakeModel(job, manifest_)),
-      adam_(model_->Parameters(), {.beta1 = spec_.adam_beta1, .beta2 = spec_.adam_beta2, .epsilon = spec_.adam_epsilon, .weight_decay = spec_.weight_decay}),
+      adam_(model_->Parameters(), {.beta1 = spec_.adam_beta1,
+                                   .beta2 = spec_.adam_beta2,
+                                   .epsilon = spec_.adam_epsilon,
+                                   .weight_decay = spec_.weight_decay}),
       order_(batches_, static_cast<uint64_t>(spec_.seed), spec_.update_frequency),
       schedule_{.peak = spec_.learning_rate, .warmup = spec_.warmup, .initial = spec_.warmup_init_learning_rate},
       validator_(std::make_unique<Validator>(job, manifest_, *model_)),
@@ -66,9 +69,11 @@ void Training::Start() {
   job_.events->Emit("started", fields);
   if (pairs_.left_out() > 0) {
     job_.events->Warn(std::to_string(pairs_.left_out()) + " of " + std::to_string(pairs_.left_out() + pairs_.size()) +
-                      " training pairs have a side longer than train.max_length " + std::to_string(spec_.max_length) + " and are left out.");
+                      " training pairs have a side longer than train.max_length " + std::to_string(spec_.max_length) +
+                      " and are left out.");
   }
-  if (!restored && model_->NeedsProfile()) model_->Profile(model::ToDevice(model::Collate(pairs_, batches_[order_.Next()[0]]), job_.environment.device));
+  if (!restored && model_->NeedsProfile())
+    model_->Profile(model::ToDevice(model::Collate(pairs_, batches_[order_.Next()[0]]), job_.environment.device));
   order_.Seek(state_.position);
 }
 
@@ -97,8 +102,8 @@ void Training::Run() {
 void Training::AccumulateGradients(const std::vector<uint32_t>& batches, int64_t* tokens) {
   for (const uint32_t number : batches) {
     const model::Batch batch = model::ToDevice(model::Collate(pairs_, batches_[number]), job_.environment.device);
-    batch_shape_ = std::to_string(batch.sentences) + " sentences x " + std::to_string(batch.source_BS.size(1)) + " source and " +
-                   std::to_string(batch.target_BT.size(1)) + " target tokens";
+    batch_shape_ = std::to_string(batch.sentences) + " sentences x " + std::to_string(batch.source_BS.size(1)) +
+                   " source and " + std::to_string(batch.target_BT.size(1)) + " target tokens";
     const model::LossSums sums = model_->Loss(batch, /*training=*/true);
     sums.loss.backward();
     state_.loss_sum += sums.loss.item<double>();
@@ -139,8 +144,10 @@ void Training::Update() {
 void Training::TellBatch(const std::exception& error) const {
   const Failure failure = ToFailure(error);
   if (failure.cause() != Cause::kOutOfMemory) throw failure;
-  throw Failure(Cause::kOutOfMemory, "No memory left in update " + std::to_string(state_.update + 1) + ", with a batch of " + batch_shape_ +
-                                         ": " + failure.what() + " Lower train.max_tokens and raise train.update_frequency, or take a larger machine.");
+  throw Failure(Cause::kOutOfMemory,
+                "No memory left in update " + std::to_string(state_.update + 1) + ", with a batch of " + batch_shape_ +
+                    ": " + failure.what() +
+                    " Lower train.max_tokens and raise train.update_frequency, or take a larger machine.");
 }
 
 void Training::TrainingRow(double gradient_norm, double learning_rate) {
@@ -159,8 +166,11 @@ void Training::Validate() {
   const double nll = validator_->Nll([this](int64_t tokens) { progress_.Step(state_.update, tokens); });
   const model::NormsByStack norms = validator_->OutputNorms();
   const double ratio = DivergenceRatio(norms), best = judge_->best_nll();
-  state_.validations.push_back({.update = state_.update, .nll = nll, .loss = state_.loss_seen,
-                                .gradient_norm = state_.gradient_norm_seen, .layer_ratio = ratio});
+  state_.validations.push_back({.update = state_.update,
+                                .nll = nll,
+                                .loss = state_.loss_seen,
+                                .gradient_norm = state_.gradient_norm_seen,
+                                .layer_ratio = ratio});
   state_.loss_seen = state_.gradient_norm_seen = 0;
   const std::optional<model::Verdict> verdict = judge_->Add(state_.validations.back());
   row_.Scalar("valid_nll", nll);
@@ -180,11 +190,13 @@ void Training::Validate() {
 void Training::ReportVerdict(const model::Verdict& verdict) {
   Json evidence = Json::object();
   for (const auto& [name, value] : verdict.evidence) evidence[name] = NumberJson(value);
-  job_.events->Emit("verdict", {{"rule", model::RuleName(verdict.rule)}, {"update", verdict.update}, {"evidence", evidence}});
+  job_.events->Emit("verdict",
+                    {{"rule", model::RuleName(verdict.rule)}, {"update", verdict.update}, {"evidence", evidence}});
 }
 
 bool Training::CheckpointDue() {
-  const bool by_time = std::chrono::steady_clock::now() - last_checkpoint_ >= std::chrono::seconds(spec_.checkpoint_seconds);
+  const bool by_time =
+      std::chrono::steady_clock::now() - last_checkpoint_ >= std::chrono::seconds(spec_.checkpoint_seconds);
   const bool by_update = spec_.checkpoint_every > 0 && state_.update % spec_.checkpoint_every == 0;
   return job_.control->TakeCheckpointRequest() || by_time || by_update;
 }

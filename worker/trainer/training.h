@@ -18,9 +18,9 @@
 
 namespace strata::trainer {
 
-// After each update: its rows of measurements, then (where due) validation and verdict, then (where due) a checkpoint. A
-// checkpoint so holds a training whose measurements up to its update are all told, and one that is resumed tells the rest
-// in the same bits. Not thread-safe; once.
+// After each update: its rows of measurements, then (where due) validation and verdict, then (where due) a checkpoint.
+// A checkpoint so holds a training whose measurements up to its update are all told, and one that is resumed tells the
+// rest in the same bits. Not thread-safe; once.
 class Training {
  public:
   // Loads data and model and, with job.resume, the newest checkpoint; emits `started`. `job` must outlive it.
@@ -40,7 +40,9 @@ class Training {
   std::string SaveCheckpoint();
   void Finish();
   [[noreturn]] void TellBatch(const std::exception& error) const;
-  bool Due(int64_t every) const { return every > 0 && (state_.update % every == 0 || state_.update == job_.spec.train.updates); }
+  bool Due(int64_t every) const {
+    return every > 0 && (state_.update % every == 0 || state_.update == job_.spec.train.updates);
+  }
 
   const Job& job_;
   const TrainSpec& spec_;

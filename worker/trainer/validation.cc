@@ -12,7 +12,8 @@ Validator::Validator(const Job& job, const model::Manifest& manifest, model::Seq
     : model_(model),
       device_(job.environment.device),
       pairs_(OpenPairs(job, manifest, "valid", job.spec.train.validation_sentences, /*max_length=*/0)),
-      batches_(model::FixedBatches(pairs_, {.max_tokens = job.spec.train.max_tokens, .max_sentences = job.spec.train.max_sentences})),
+      batches_(model::FixedBatches(
+          pairs_, {.max_tokens = job.spec.train.max_tokens, .max_sentences = job.spec.train.max_sentences})),
       fixed_batch_(model::ToDevice(model::Collate(pairs_, batches_[batches_.size() / 2]), device_)) {}
 
 double Validator::Nll(const std::function<void(int64_t)>& after_batch) {
