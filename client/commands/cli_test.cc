@@ -77,23 +77,24 @@ TEST_F(CliTest, EverySubcommandExplainsItself) {
 TEST_F(CliTest, BadInputIsStatusTwoAndOneSentence) {
   Write("bad.yaml", std::string(kGrid) + "model: {}\n");
   Write("depth.yaml", "experiment: x\ngrid:\n  depth: [18L18L]\n");
-  for (const auto& [arguments, message] :
-       std::vector<std::pair<std::string, std::string>>{{"", "subcommand"},
-                                                        {"sumbit x", "sumbit"},
-                                                        {"submit nowhere.yaml", "nowhere.yaml: there is no such file"},
-                                                        {"submit bad.yaml", "bad.yaml:6: \"model\" stands twice"},
-                                                        {"submit depth.yaml",
-                                                         "depth.yaml:3: depth: \"18L18L\" is no depth. Write encoder "
-                                                         "and decoder layers as 18L-18L, or one stack as 16L."},
-                                                        {"submit bad.yaml --output yaml", "yaml"},
-                                                        {"describe 'a b'", "\"a b\" is no name"},
-                                                        {"watch a/b", "this needs an experiment"},
-                                                        {"logs a", "this needs a job"},
-                                                        {"metrics a/t1 --stack middle", "middle"},
-                                                        {"spec explain train.warmpu", "Do you mean train.warmup?"},
-                                                        {"completion fish", "fish"},
-                                                        {"data add nowhere", "'strata-data prepare' makes one"},
-                                                        {"up --slots 0", "--slots"}}) {
+  for (const auto& [arguments, message] : std::vector<std::pair<std::string, std::string>>{
+           {"", "subcommand"},
+           {"sumbit x", "'strata' has no command \"sumbit\". Do you mean submit?"},
+           {"data ad x", "'strata data' has no command \"ad\". Do you mean add?"},
+           {"submit nowhere.yaml", "nowhere.yaml: there is no such file"},
+           {"submit bad.yaml", "bad.yaml:6: \"model\" stands twice"},
+           {"submit depth.yaml",
+            "depth.yaml:3: depth: \"18L18L\" is no depth. Write encoder "
+            "and decoder layers as 18L-18L, or one stack as 16L."},
+           {"submit bad.yaml --output yaml", "yaml"},
+           {"describe 'a b'", "\"a b\" is no name"},
+           {"watch a/b", "this needs an experiment"},
+           {"logs a", "this needs a job"},
+           {"metrics a/t1 --stack middle", "middle"},
+           {"spec explain train.warmpu", "Do you mean train.warmup?"},
+           {"completion fish", "fish"},
+           {"data add nowhere", "'strata-data prepare' makes one"},
+           {"up --slots 0", "--slots"}}) {
     const Outcome outcome = Run(arguments);
     EXPECT_EQ(outcome.status, 2) << arguments << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr(message)) << arguments;

@@ -4,6 +4,33 @@
 
 #include "client/commands/command.h"
 #include "cmake/build_info.h"
+#include "server/base/spec/spec.h"
+
+namespace {
+
+// A sentence about the first word that names no subcommand; "" if all words do.
+std::string UnknownCommand(const CLI::App* app, int argc, char** argv) {
+  std::string path = "strata";
+  for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+    std::vector<std::string> names;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* sub : app->get_subcommands([](const CLI::App*) { return true; })) {
+      names.push_back(sub->get_name());
+      if (sub->get_name() == argv[i]) next = sub;
+    }
+    if (names.empty()) return "";  // arguments follow
+    if (next == nullptr) {
+      const std::string nearest = strata::base::Nearest(argv[i], names);
+      return "'" + path + "' has no command \"" + argv[i] + "\". " +
+             (nearest.empty() ? "'" + path + " --help' lists them." : "Do you mean " + nearest + "?");
+    }
+    app = next;
+    path += std::string(" ") + argv[i];
+  }
+  return "";
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   using namespace strata::client;  // NOLINT: the whole program is of it
@@ -27,6 +54,10 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (const std::string unknown = UnknownCommand(&app, argc, argv); error.get_exit_code() != 0 && !unknown.empty()) {
+      std::fprintf(stderr, "%s\n", unknown.c_str());
+      return 2;
+    }
     return app.exit(error) == 0 ? 0 : 2;
   }
   const absl::Status status = context.run();

@@ -64,6 +64,11 @@ absl::Status StartAgent(const HomePaths& paths, const UpOptions& options, Cluste
 // Until the coordinator answers and, with `worker`, our worker is ready.
 absl::Status AwaitHealth(const Cluster& cluster, const Daemon& daemon, bool worker) {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (PortIsFree(cluster.port) &&
+         std::chrono::steady_clock::now() < deadline) {  // a refused connection would back off
+    if (!RunningPid(daemon)) return DidNotStart(daemon);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
   const Connection connection(Local(cluster.port));
   while (std::chrono::steady_clock::now() < deadline) {
     if (!RunningPid(daemon)) return DidNotStart(daemon);

@@ -125,7 +125,14 @@ std::string PanelCommands(const Figure& figure, size_t index, int width, int hei
                   " offset 0.6,0\n");
   absl::StrAppend(&text,
                   panel.log_y ? "set logscale y\nset format y '10^{%T}'\n" : "unset logscale y\nset format y '%g'\n");
-  absl::StrAppend(&text, panel.whole_x ? "set xrange [0.5:*]\n" : "set xrange [0:*]\n");
+  if (panel.whole_x) {
+    double last = 1;
+    for (const Line& line : panel.lines) last = line.x.empty() ? last : std::max(last, line.x.back());
+    const int step = std::max(1, static_cast<int>(std::ceil((last - 1) / 9)));
+    absl::StrAppend(&text, "set xrange [0.5:", last + 0.5, "]\nset xtics 1,", step, "\n");
+  } else {
+    absl::StrAppend(&text, "set xrange [0:*]\nset xtics autofreq\n");
+  }
   std::vector<std::string> plots;
   for (const auto& [level, label] : panel.levels)
     plots.push_back(absl::StrFormat("%.9g with lines lc rgb '#444444' lw 1.6 dt (8,6) notitle", level));
@@ -198,7 +205,7 @@ std::string Script(const Figure& figure, const std::string& terminal) {
   absl::StrAppendFormat(&text,
                         "set border 3 lc rgb '#555555'\nset tics nomirror out scale 0.6 textcolor rgb '#222222'\nset "
                         "grid lc rgb '#D8D8D8' lw 1 dt 1\nunset key\n"
-                        "set xtics autofreq\nset yrange [%.9g:%.9g]\nset multiplot\n",
+                        "set yrange [%.9g:%.9g]\nset multiplot\n",
                         range.low, range.high);
   for (size_t p = 0; p < figure.panels.size(); ++p) absl::StrAppend(&text, PanelCommands(figure, p, width, height));
   absl::StrAppend(&text, KeyCommands(figure, height), "unset multiplot\nunset output\n");
