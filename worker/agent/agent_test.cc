@@ -216,7 +216,7 @@ TEST_F(AgentTest, AFencedAttemptIsKilledAndNothingMoreIsSaid) {
   coordinator_.With([&] { coordinator_.stale.insert({kJob, 1}); });  // known by ReportEvents only: it is still assigned
   EXPECT_TRUE(Soon([&] { return !Alive(pid); }));
   EXPECT_TRUE(Soon([&] { return stats_.attempts_fenced == 1; }));
-  EXPECT_FALSE(Exists(state_->SpoolPath({kJob, 1}, 0)));
+  EXPECT_TRUE(Soon([&] { return !Exists(state_->SpoolPath({kJob, 1}, 0)); }));
   EXPECT_TRUE(coordinator_.With([&] { return coordinator_.completions.empty(); }));
 }
 

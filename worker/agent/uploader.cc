@@ -115,8 +115,8 @@ Uploader::Result Uploader::Send(const LocalFile& file) {
   const bool replaceable = file.file.kind == "checkpoint_resumable" || file.file.kind == "checkpoint_best";
   const auto fail = [&](absl::Status why) {
     if (replaceable) {  // a newer one has taken its place, or will
-      spdlog::warn("{}#{}: {} is not uploaded: {}", id_.job, id_.attempt, file.file.file_name,
-                   std::string(why.message()));
+      spdlog::debug("{}#{}: {} is not uploaded: {}", id_.job, id_.attempt, file.file.file_name,
+                    std::string(why.message()));
       return Result::kSuperseded;
     }
     base::MutexLock lock(mutex_);
