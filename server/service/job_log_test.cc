@@ -73,7 +73,7 @@ TEST_F(JobLogTest, KeepsHeadAndTailOfALogThatIsTooLong) {
 
 TEST_F(JobLogTest, BytesThatAreNoUtf8AreReplaced) {
   ASSERT_TRUE(AppendJobLog(path_, 0, "a\xff\xc3(b\xe2\x82", limits_).ok());
-  EXPECT_EQ(ReadAll(0, 100), "a??(b??");
+  EXPECT_EQ(ReadAll(0, 100), "a?\?(b?\?");
 }
 
 TEST(NamesTest, TakesNamesApartAndRefusesOthers) {

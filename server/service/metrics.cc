@@ -1,5 +1,6 @@
 #include "server/service/metrics.h"
 
+#include <grpcpp/support/server_interceptor.h>
 #include <prometheus/counter.h>
 #include <prometheus/exposer.h>
 #include <prometheus/histogram.h>
@@ -138,6 +139,46 @@ class StateCollector final : public prometheus::Collectable {
   LiveTrials& live_;
 };
 
+// Counts one call and times it, when its status is sent.
+class CallCounter final : public grpc::experimental::Interceptor {
+ public:
+  CallCounter(std::string method, prometheus::Family<prometheus::Counter>& calls, prometheus::Family<prometheus::Histogram>& seconds)
+      : method_(std::move(method)), calls_(calls), seconds_(seconds), start_(absl::Now()) {}
+
+  void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
+    if (methods->QueryInterceptionHookPoint(grpc::experimental::InterceptionHookPoints::PRE_SEND_STATUS)) {
+      const int code = static_cast<int>(methods->GetSendStatus().error_code());
+      calls_.Add({{"method", method_}, {"code", absl::StatusCodeToString(static_cast<absl::StatusCode>(code))}}).Increment();
+      seconds_.Add({{"method", method_}}, prometheus::Histogram::BucketBoundaries{0.001, 0.005, 0.02, 0.1, 0.5, 2, 10})
+          .Observe(absl::ToDoubleSeconds(absl::Now() - start_));
+    }
+    methods->Proceed();
+  }
+
+ private:
+  const std::string method_;
+  prometheus::Family<prometheus::Counter>& calls_;
+  prometheus::Family<prometheus::Histogram>& seconds_;
+  const absl::Time start_;
+};
+
+// Only methods of our own services: their names are a fixed list, others a caller could make up.
+class CallCounters final : public grpc::experimental::ServerInterceptorFactoryInterface {
+ public:
+  CallCounters(prometheus::Family<prometheus::Counter>& calls, prometheus::Family<prometheus::Histogram>& seconds)
+      : calls_(calls), seconds_(seconds) {}
+  grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
+    const std::string method = info->method() == nullptr ? "" : info->method();
+    const std::string ours = "/strata.v1.";
+    if (method.rfind(ours, 0) != 0) return nullptr;
+    return new CallCounter(method.substr(ours.size()), calls_, seconds_);
+  }
+
+ private:
+  prometheus::Family<prometheus::Counter>& calls_;
+  prometheus::Family<prometheus::Histogram>& seconds_;
+};
+
 }  // namespace
 
 struct Metrics::Inside {
@@ -158,6 +199,12 @@ struct Metrics::Inside {
                                                                                           0.1, 0.2, 0.5, 1, 2, 5});
   prometheus::Family<prometheus::Counter>& rows =
       prometheus::BuildCounter().Name("strata_measurement_rows_total").Help("Rows of measurements stored, by shape.").Register(*registry);
+  prometheus::Family<prometheus::Counter>& calls =
+      prometheus::BuildCounter().Name("strata_rpc_total").Help("Calls served, by method and code.").Register(*registry);
+  prometheus::Family<prometheus::Histogram>& call_seconds = prometheus::BuildHistogram()
+                                                                .Name("strata_rpc_seconds")
+                                                                .Help("Time from a call's arrival to its status; waiting calls wait.")
+                                                                .Register(*registry);
   prometheus::Counter& scalars = rows.Add({{"shape", "scalar"}});
   prometheus::Counter& vectors = rows.Add({{"shape", "vector"}});
 };
@@ -201,6 +248,10 @@ void Metrics::Count(const Coordinator::Stored& stored) {
   inside_->commit.Observe(stored.seconds);
 }
 
-void Metrics::Intercept(grpc::ServerBuilder&) {}
+void Metrics::Intercept(grpc::ServerBuilder& builder) {
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> creators;
+  creators.push_back(std::make_unique<CallCounters>(inside_->calls, inside_->call_seconds));
+  builder.experimental().SetInterceptorCreators(std::move(creators));
+}
 
 }  // namespace strata::service

@@ -24,6 +24,8 @@ namespace strata::service {
 namespace {
 
 constexpr int kLargestMessage = 16 << 20;
+// How long calls have to end when the server does; those that wait end at once.
+constexpr auto kGrace = std::chrono::milliseconds(500);
 // Each waiting agent and each watcher holds a thread.
 constexpr int kMostThreads = 1024;
 
@@ -79,7 +81,7 @@ class RunningServer final : public Server {
     if (server_ != nullptr) {
       server_->GetHealthCheckService()->SetServingStatus(false);
       coordinator_->Stop();
-      server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(2));
+      server_->Shutdown(std::chrono::system_clock::now() + kGrace);
       server_->Wait();
       server_ = nullptr;
     }

@@ -86,7 +86,9 @@ TEST_F(SqliteStoreTest, WritersAtOnceAllGetTheirOwnResult) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(failed, kThreads * kEach / 10);
   int64_t points = 0;
-  for (const Series& series : *store->ListSeries(kJob)) points += series.points;
+  const auto all = store->ListSeries(kJob);
+  ASSERT_TRUE(all.ok());
+  for (const Series& series : *all) points += series.points;
   EXPECT_EQ(points, kThreads * kEach * 9 / 10);
 }
 
