@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <iostream>
 
 #include "cmake/build_info.h"
@@ -34,6 +35,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string(strata::Version()) + " (" + strata::Commit() + ")");
   CLI11_PARSE(app, argc, argv);
 
+  // What goes wrong is said by us, once; gRPC's own log stays off unless asked for.
+  setenv("GRPC_VERBOSITY", "NONE", 0);
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("coordinator", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
 
