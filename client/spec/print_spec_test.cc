@@ -52,7 +52,7 @@ std::map<std::string, std::string> TrainerSays(const std::string& trainer, const
     if (equals != std::string::npos)
       said[line.substr(0, equals)] = line.substr(equals + 1, line.find_last_not_of('\n') - equals);
   }
-  if (pipe != nullptr) EXPECT_EQ(pclose(pipe), 0);
+  EXPECT_TRUE(pipe != nullptr && pclose(pipe) == 0);
   return said;
 }
 
