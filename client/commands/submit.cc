@@ -7,6 +7,7 @@
 #include "client/spec/read_spec.h"
 #include "server/base/ids.h"
 #include "server/base/spec/registry.h"
+#include "server/base/spec/spec.h"
 
 namespace strata::client {
 namespace {
@@ -33,9 +34,10 @@ void PrintEstimate(const v1::Estimate& estimate) {
 }
 
 void PrintNotes(const v1::ExperimentSpec& spec) {
-  const v1::TrainSpec& train = spec.base().train();
-  const int warmup = train.has_warmup() ? train.warmup() : 4000;
-  if (train.has_updates() && train.updates() < warmup) {
+  v1::TrialSpec filled = spec.base();
+  base::ApplyDefaults(filled).IgnoreError();  // what is missing may be an axis
+  const v1::TrainSpec& train = filled.train();
+  if (train.has_updates() && train.updates() < train.warmup()) {
     std::fprintf(stderr, "Note: train.warmup is %d but train.updates is %d: training ends inside the warm-up.\n",
                  warmup, train.updates());
   }
