@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "model/layers/memory.h"
 #include "model/optim/adam.h"
 #include "model/tasks/task.h"
 
@@ -126,6 +127,7 @@ std::string Answer(const std::string& line, std::vector<Training>& trainings) {
 }  // namespace
 
 int main() {
+  strata::model::KeepFreedMemory();
   at::set_num_threads(1);
   at::globalContext().setFlushDenormal(true);
   at::Generator generator = at::detail::getDefaultCPUGenerator();
