@@ -39,7 +39,7 @@ void PrintNotes(const v1::ExperimentSpec& spec) {
   const v1::TrainSpec& train = filled.train();
   if (train.has_updates() && train.updates() < train.warmup()) {
     std::fprintf(stderr, "Note: train.warmup is %d but train.updates is %d: training ends inside the warm-up.\n",
-                 warmup, train.updates());
+                 train.warmup(), train.updates());
   }
 }
 
