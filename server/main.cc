@@ -26,18 +26,23 @@ int main(int argc, char** argv) {
   strata::service::ServerOptions options;
   std::string address_file;
   double lease_seconds = 6;
-  app.add_option("--data-dir", options.data_dir, "Folder of the database, artifacts, datasets and logs; made if missing")->required();
+  app.add_option("--data-dir", options.data_dir,
+                 "Folder of the database, artifacts, datasets and logs; made if missing")
+      ->required();
   app.add_option("--listen", options.listen, "host:port for gRPC; port 0 takes any")->capture_default_str();
   app.add_option("--metrics-listen", options.metrics_listen, "host:port for /metrics, or none")->capture_default_str();
   app.add_option("--address-file", address_file, "Write host:port of gRPC here once it serves");
-  app.add_option("--lease-seconds", lease_seconds, "How long a worker may stay silent")->check(CLI::Range(0.5, 3600.0))->capture_default_str();
+  app.add_option("--lease-seconds", lease_seconds, "How long a worker may stay silent")
+      ->check(CLI::Range(0.5, 3600.0))
+      ->capture_default_str();
   app.add_flag("--insecure", options.insecure, "Listen beyond this machine though nothing is encrypted or checked");
   app.set_version_flag("--version", std::string(strata::Version()) + " (" + strata::Commit() + ")");
   CLI11_PARSE(app, argc, argv);
 
   // What goes wrong is said by us, once; gRPC's own log stays off unless asked for.
   setenv("GRPC_VERBOSITY", "NONE", 0);
-  spdlog::set_default_logger(std::make_shared<spdlog::logger>("coordinator", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("coordinator", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
 
   // Blocked in every thread, and taken by sigwait below. A peer that goes away is an error of a call, not a signal.
@@ -57,7 +62,8 @@ int main(int argc, char** argv) {
     if (!status.ok()) return Fail(status);
   }
   spdlog::info("serving on {} metrics={} data={} version={}", (*server)->address(),
-               (*server)->metrics_address().empty() ? "none" : (*server)->metrics_address(), options.data_dir, strata::Version());
+               (*server)->metrics_address().empty() ? "none" : (*server)->metrics_address(), options.data_dir,
+               strata::Version());
   int signal_number = 0;
   sigwait(&signals, &signal_number);
   spdlog::info("shutting down on signal {}", signal_number);

@@ -1,9 +1,8 @@
 #include "server/base/file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <fcntl.h>
 
 #include <cerrno>
 #include <filesystem>

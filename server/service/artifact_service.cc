@@ -22,17 +22,20 @@ namespace {
 constexpr int64_t kLargestArtifact = int64_t{1} << 40;
 
 absl::Status CheckRequest(const v1::StartUploadRequest& request) {
-  static const auto* const kinds = new std::set<std::string>{"checkpoint_resumable", "checkpoint_best", "checkpoint_final", "hypotheses"};
+  static const auto* const kinds =
+      new std::set<std::string>{"checkpoint_resumable", "checkpoint_best", "checkpoint_final", "hypotheses"};
   if (!kinds->contains(request.kind())) {
-    return absl::InvalidArgumentError(absl::StrCat("kind: \"", request.kind(),
-                                                   "\" is none. Use checkpoint_resumable, checkpoint_best, checkpoint_final or hypotheses."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("kind: \"", request.kind(),
+                     "\" is none. Use checkpoint_resumable, checkpoint_best, checkpoint_final or hypotheses."));
   }
   const std::string& hash = request.sha256();
   if (hash.size() != 64 || hash.find_first_not_of("0123456789abcdef") != std::string::npos) {
     return absl::InvalidArgumentError(absl::StrCat("sha256: \"", hash, "\" is no SHA-256 in lower-case hex."));
   }
   if (request.bytes() < 0 || request.bytes() > kLargestArtifact) {
-    return absl::InvalidArgumentError(absl::StrCat("bytes is ", request.bytes(), ". An artifact has from 0 to ", kLargestArtifact, " bytes."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("bytes is ", request.bytes(), ". An artifact has from 0 to ", kLargestArtifact, " bytes."));
   }
   const std::string& name = request.file_name();
   if (name.empty() || name.size() > 255 || name == "." || name == ".." || name.find('/') != std::string::npos) {
@@ -45,8 +48,8 @@ absl::Status CheckRequest(const v1::StartUploadRequest& request) {
 std::string ArtifactName(const store::Upload& upload) {
   std::string kind = upload.kind;
   std::replace(kind.begin(), kind.end(), '_', '-');
-  return absl::StrCat(ParentOf(upload.job), "/artifacts/", LeafOf(upload.job), "-", upload.attempt, "-", kind, "-", upload.update, "-",
-                      upload.sha256.substr(0, 8));
+  return absl::StrCat(ParentOf(upload.job), "/artifacts/", LeafOf(upload.job), "-", upload.attempt, "-", kind, "-",
+                      upload.update, "-", upload.sha256.substr(0, 8));
 }
 
 }  // namespace
@@ -106,22 +109,27 @@ absl::StatusOr<int64_t> ArtifactService::Take(const v1::UploadChunkRequest& requ
   const auto upload = coordinator_.store().FindUpload(request.upload_id());
   if (!upload.ok()) return upload.status();
   if (!upload->has_value()) {
-    return absl::NotFoundError(absl::StrCat("There is no upload ", request.upload_id(), ". Begin it again with StartUpload."));
+    return absl::NotFoundError(
+        absl::StrCat("There is no upload ", request.upload_id(), ". Begin it again with StartUpload."));
   }
   const auto size = static_cast<int64_t>(request.data().size());
   if (size > kLargestChunk) {
-    return absl::InvalidArgumentError(absl::StrCat("data: ", size, " bytes. Send at most ", kLargestChunk, " at once."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("data: ", size, " bytes. Send at most ", kLargestChunk, " at once."));
   }
   if (XXH3_64bits(request.data().data(), request.data().size()) != request.xxh3()) {
-    return absl::DataLossError(absl::StrCat("The chunk at ", request.offset(), " was damaged on its way. Send it again."));
+    return absl::DataLossError(
+        absl::StrCat("The chunk at ", request.offset(), " was damaged on its way. Send it again."));
   }
   const std::string path = folder_.upload((*upload)->id);
   const int64_t stands = base::FileSize(path);
   if (request.offset() != stands) {
-    return absl::FailedPreconditionError(absl::StrCat("offset is ", request.offset(), ", but the upload stands at ", stands, ". Go on from there."));
+    return absl::FailedPreconditionError(
+        absl::StrCat("offset is ", request.offset(), ", but the upload stands at ", stands, ". Go on from there."));
   }
   if (stands + size > (*upload)->bytes) {
-    return absl::InvalidArgumentError(absl::StrCat("The chunk ends at ", stands + size, ", beyond the ", (*upload)->bytes, " bytes announced."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("The chunk ends at ", stands + size, ", beyond the ", (*upload)->bytes, " bytes announced."));
   }
   auto file = base::OpenFile(path, O_WRONLY);
   if (!file.ok()) return file.status();
@@ -150,7 +158,8 @@ absl::StatusOr<store::Artifact> ArtifactService::Keep(const store::Upload& uploa
   const std::string& path = std::filesystem::exists(from) ? from : to;
   const int64_t size = base::FileSize(path);
   if (size < upload.bytes) {
-    return absl::FailedPreconditionError(absl::StrCat("The upload stands at ", size, " of ", upload.bytes, " bytes. Send the rest."));
+    return absl::FailedPreconditionError(
+        absl::StrCat("The upload stands at ", size, " of ", upload.bytes, " bytes. Send the rest."));
   }
   const auto hash = base::Sha256OfFile(path);
   if (!hash.ok()) return hash.status();
@@ -161,10 +170,11 @@ absl::StatusOr<store::Artifact> ArtifactService::Keep(const store::Upload& uploa
       return absl::OkStatus();
     });
     if (!status.ok()) return status;
-    return absl::DataLossError(absl::StrCat("What arrived of ", upload.file_name, " has the hash ", *hash, ", not ", upload.sha256,
-                                            "; it was dropped. Send it again from the beginning."));
+    return absl::DataLossError(absl::StrCat("What arrived of ", upload.file_name, " has the hash ", *hash, ", not ",
+                                            upload.sha256, "; it was dropped. Send it again from the beginning."));
   }
-  if (absl::Status status = base::MakeFolders(std::filesystem::path(to).parent_path().string()); !status.ok()) return status;
+  if (absl::Status status = base::MakeFolders(std::filesystem::path(to).parent_path().string()); !status.ok())
+    return status;
   if (path != to) {
     if (absl::Status status = base::RenameDurably(from, to); !status.ok()) return status;
   }
@@ -193,13 +203,15 @@ absl::StatusOr<store::Artifact> ArtifactService::Finish(const std::string& uploa
   const auto upload = coordinator_.store().FindUpload(upload_id);
   if (!upload.ok()) return upload.status();
   if (!upload->has_value()) {
-    return absl::NotFoundError(absl::StrCat("There is no upload ", upload_id, ". StartUpload says whether its artifact is complete."));
+    return absl::NotFoundError(
+        absl::StrCat("There is no upload ", upload_id, ". StartUpload says whether its artifact is complete."));
   }
   if (absl::Status status = CheckLives((*upload)->job, (*upload)->attempt); !status.ok()) return status;
   return Keep(**upload);
 }
 
-grpc::Status ArtifactService::FinishUpload(grpc::ServerContext*, const v1::FinishUploadRequest* request, v1::Artifact* response) {
+grpc::Status ArtifactService::FinishUpload(grpc::ServerContext*, const v1::FinishUploadRequest* request,
+                                           v1::Artifact* response) {
   const auto artifact = Finish(request->upload_id());
   if (!artifact.ok()) return ToGrpc(artifact.status());
   if (artifact->kind == "checkpoint_resumable") {
@@ -212,7 +224,8 @@ grpc::Status ArtifactService::FinishUpload(grpc::ServerContext*, const v1::Finis
   return grpc::Status::OK;
 }
 
-grpc::Status ArtifactService::GetArtifact(grpc::ServerContext*, const v1::GetArtifactRequest* request, v1::Artifact* response) {
+grpc::Status ArtifactService::GetArtifact(grpc::ServerContext*, const v1::GetArtifactRequest* request,
+                                          v1::Artifact* response) {
   const auto artifact = Find(request->name());
   if (artifact.ok()) *response = ToProto(*artifact);
   return ToGrpc(artifact.status());
@@ -226,7 +239,8 @@ grpc::Status ArtifactService::ListArtifacts(grpc::ServerContext*, const v1::List
   if (!from.ok()) return ToGrpc(from.status());
   const auto trial = coordinator_.store().FindTrial(request->parent());
   if (!trial.ok()) return ToGrpc(trial.status());
-  if (!trial->has_value()) return ToGrpc(absl::NotFoundError(absl::StrCat("There is no trial ", request->parent(), ".")));
+  if (!trial->has_value())
+    return ToGrpc(absl::NotFoundError(absl::StrCat("There is no trial ", request->parent(), ".")));
   auto artifacts = coordinator_.store().ListArtifacts(request->parent());
   if (!artifacts.ok()) return ToGrpc(artifacts.status());
   if (!(*trial)->reused_from.empty()) {
@@ -249,7 +263,8 @@ grpc::Status ArtifactService::ReadArtifact(grpc::ServerContext* context, const v
                                            grpc::ServerWriter<v1::ReadArtifactResponse>* writer) {
   const auto artifact = Find(request->name());
   if (!artifact.ok()) return ToGrpc(artifact.status());
-  return ToGrpc(StreamFile<v1::ReadArtifactResponse>(*context, folder_.artifact(artifact->name), artifact->bytes, request->offset(), *writer));
+  return ToGrpc(StreamFile<v1::ReadArtifactResponse>(*context, folder_.artifact(artifact->name), artifact->bytes,
+                                                     request->offset(), *writer));
 }
 
 }  // namespace strata::service

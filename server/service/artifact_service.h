@@ -1,5 +1,5 @@
-// ArtifactService of proto/strata/v1/artifact_service.proto. An upload is a file that grows: where it stands is its length,
-// so it goes on after any crash. Every chunk is synced before it is acknowledged.
+// ArtifactService of proto/strata/v1/artifact_service.proto. An upload is a file that grows: where it stands is its
+// length, so it goes on after any crash. Every chunk is synced before it is acknowledged.
 #pragma once
 
 #include <string>
@@ -22,7 +22,8 @@ class ArtifactService final : public v1::ArtifactService::Service {
   grpc::Status UploadChunk(grpc::ServerContext*, const v1::UploadChunkRequest*, v1::UploadChunkResponse*) override;
   grpc::Status FinishUpload(grpc::ServerContext*, const v1::FinishUploadRequest*, v1::Artifact*) override;
   grpc::Status GetArtifact(grpc::ServerContext*, const v1::GetArtifactRequest*, v1::Artifact*) override;
-  grpc::Status ListArtifacts(grpc::ServerContext*, const v1::ListArtifactsRequest*, v1::ListArtifactsResponse*) override;
+  grpc::Status ListArtifacts(grpc::ServerContext*, const v1::ListArtifactsRequest*,
+                             v1::ListArtifactsResponse*) override;
   grpc::Status ReadArtifact(grpc::ServerContext*, const v1::ReadArtifactRequest*,
                             grpc::ServerWriter<v1::ReadArtifactResponse>*) override;
 

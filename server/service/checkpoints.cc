@@ -25,7 +25,8 @@ absl::Status Checkpoints::Confirm(const std::string& job, int32_t attempt, const
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<store::Artifact>> Checkpoints::StartOf(const core::Job& job, const std::string& evaluated_weights) {
+absl::StatusOr<std::optional<store::Artifact>> Checkpoints::StartOf(const core::Job& job,
+                                                                    const std::string& evaluated_weights) {
   if (job.kind == core::JobKind::kTrain && job.checkpoint_update < 0) return std::nullopt;
   if (job.kind == core::JobKind::kProbe) return std::nullopt;
   const std::string trained = job.kind == core::JobKind::kTrain ? job.name : job.upstream;

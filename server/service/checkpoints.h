@@ -1,6 +1,6 @@
-// Which checkpoints of a training are kept, and which one an attempt goes on from. A resumable checkpoint counts once its
-// file is here whole and the trainer's event of it is stored: the events before it, with all that was measured up to
-// it, are stored then too, so nothing is lost by going on from it.
+// Which checkpoints of a training are kept, and which one an attempt goes on from. A resumable checkpoint counts once
+// its file is here whole and the trainer's event of it is stored: the events before it, with all that was measured up
+// to it, are stored then too, so nothing is lost by going on from it.
 //
 // Kept: the two newest resumable ones while a training goes on; final and best ones for good. Thread-safe.
 #pragma once

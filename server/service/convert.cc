@@ -17,23 +17,34 @@ google::protobuf::Timestamp ToProto(absl::Time time) {
 
 v1::JobState ToProto(core::JobState state) {
   switch (state) {
-    case core::JobState::kQueued: return v1::JOB_STATE_QUEUED;
-    case core::JobState::kPending: return v1::JOB_STATE_PENDING;
-    case core::JobState::kRunning: return v1::JOB_STATE_RUNNING;
-    case core::JobState::kCancelling: return v1::JOB_STATE_CANCELLING;
-    case core::JobState::kSucceeded: return v1::JOB_STATE_SUCCEEDED;
-    case core::JobState::kFailed: return v1::JOB_STATE_FAILED;
-    case core::JobState::kCancelled: return v1::JOB_STATE_CANCELLED;
-    case core::JobState::kDiverged: return v1::JOB_STATE_DIVERGED;
+    case core::JobState::kQueued:
+      return v1::JOB_STATE_QUEUED;
+    case core::JobState::kPending:
+      return v1::JOB_STATE_PENDING;
+    case core::JobState::kRunning:
+      return v1::JOB_STATE_RUNNING;
+    case core::JobState::kCancelling:
+      return v1::JOB_STATE_CANCELLING;
+    case core::JobState::kSucceeded:
+      return v1::JOB_STATE_SUCCEEDED;
+    case core::JobState::kFailed:
+      return v1::JOB_STATE_FAILED;
+    case core::JobState::kCancelled:
+      return v1::JOB_STATE_CANCELLED;
+    case core::JobState::kDiverged:
+      return v1::JOB_STATE_DIVERGED;
   }
   return v1::JOB_STATE_UNSPECIFIED;
 }
 
 v1::JobKind ToProto(core::JobKind kind) {
   switch (kind) {
-    case core::JobKind::kTrain: return v1::JOB_KIND_TRAIN;
-    case core::JobKind::kEvaluate: return v1::JOB_KIND_EVALUATE;
-    case core::JobKind::kProbe: return v1::JOB_KIND_PROBE;
+    case core::JobKind::kTrain:
+      return v1::JOB_KIND_TRAIN;
+    case core::JobKind::kEvaluate:
+      return v1::JOB_KIND_EVALUATE;
+    case core::JobKind::kProbe:
+      return v1::JOB_KIND_PROBE;
   }
   return v1::JOB_KIND_UNSPECIFIED;
 }
@@ -106,9 +117,15 @@ v1::Worker ToProto(const core::Worker& worker) {
     out->set_cores(slot.cores);
   }
   switch (worker.state) {
-    case core::WorkerState::kReady: proto.set_state(v1::WORKER_STATE_READY); break;
-    case core::WorkerState::kLost: proto.set_state(v1::WORKER_STATE_LOST); break;
-    case core::WorkerState::kGone: proto.set_state(v1::WORKER_STATE_GONE); break;
+    case core::WorkerState::kReady:
+      proto.set_state(v1::WORKER_STATE_READY);
+      break;
+    case core::WorkerState::kLost:
+      proto.set_state(v1::WORKER_STATE_LOST);
+      break;
+    case core::WorkerState::kGone:
+      proto.set_state(v1::WORKER_STATE_GONE);
+      break;
   }
   *proto.mutable_last_seen_time() = ToProto(worker.last_seen);
   proto.set_version(worker.version);

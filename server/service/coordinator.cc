@@ -16,7 +16,8 @@ std::chrono::nanoseconds Std(absl::Duration duration) { return absl::ToChronoNan
 
 absl::Status StoringFailed(const absl::Status& status) {
   if (status.code() == absl::StatusCode::kResourceExhausted) return status;
-  return absl::UnavailableError(absl::StrCat("What this rests on could not be stored; try again. (", std::string(status.message()), ")"));
+  return absl::UnavailableError(
+      absl::StrCat("What this rests on could not be stored; try again. (", std::string(status.message()), ")"));
 }
 
 }  // namespace
@@ -35,8 +36,10 @@ absl::Status Coordinator::Change::Step(const core::Event& event) {
 }
 
 void Coordinator::Change::Write(store::Write write) {
-  if (const auto* scalars = std::get_if<store::PutScalars>(&write)) stored_.scalars += static_cast<int64_t>(scalars->points.size());
-  if (const auto* vectors = std::get_if<store::PutVectors>(&write)) stored_.vectors += static_cast<int64_t>(vectors->points.size());
+  if (const auto* scalars = std::get_if<store::PutScalars>(&write))
+    stored_.scalars += static_cast<int64_t>(scalars->points.size());
+  if (const auto* vectors = std::get_if<store::PutVectors>(&write))
+    stored_.vectors += static_cast<int64_t>(vectors->points.size());
   transaction_.writes.push_back(std::move(write));
 }
 

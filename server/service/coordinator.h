@@ -41,8 +41,8 @@ class Coordinator {
    public:
     const core::Controller& controller() const { return *owner_.controller_; }
     absl::Time now() const { return now_; }
-    // Steps the controller. An error changes nothing. After a step that worked the change can only succeed or fail whole
-    // with the disk: check everything else before.
+    // Steps the controller. An error changes nothing. After a step that worked the change can only succeed or fail
+    // whole with the disk: check everything else before.
     absl::Status Step(const core::Event& event);
     void Write(store::Write write);
     // The next experiment's number; never given again.
@@ -63,7 +63,8 @@ class Coordinator {
   };
 
   // `clock` tells the time; the ticker thread is started by Start.
-  static absl::StatusOr<std::unique_ptr<Coordinator>> Create(store::Store& store, core::ControllerOptions options, Clock clock);
+  static absl::StatusOr<std::unique_ptr<Coordinator>> Create(store::Store& store, core::ControllerOptions options,
+                                                             Clock clock);
   ~Coordinator();
 
   void Start();
@@ -105,8 +106,8 @@ class Coordinator {
   std::vector<std::function<void(const Stored&)>> observers_;
 
   mutable base::Mutex mutex_;
-  base::CondVar stepped_;   // the controller went on, or Stop
-  base::CondVar released_;  // something was stored, or Stop
+  base::CondVar stepped_;                       // the controller went on, or Stop
+  base::CondVar released_;                      // something was stored, or Stop
   std::optional<core::Controller> controller_;  // guarded by mutex_; Change sees it under the lock
   int64_t epoch_ = 1;
   int64_t next_experiment_id_ = 1;

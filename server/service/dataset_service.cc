@@ -37,8 +37,9 @@ absl::Status DatasetService::Create(const v1::CreateDatasetRequest& request, v1:
   if (!known.ok()) return known.status();
   const bool same = known->has_value() && (*known)->digest == dataset.digest;
   if (known->has_value() && (*known)->complete && !same) {
-    return absl::AlreadyExistsError(absl::StrCat("The dataset ", dataset.name, " is registered with the digest ", (*known)->digest,
-                                                 ", not ", dataset.digest, ". Datasets never change: give this one another name."));
+    return absl::AlreadyExistsError(absl::StrCat("The dataset ", dataset.name, " is registered with the digest ",
+                                                 (*known)->digest, ", not ", dataset.digest,
+                                                 ". Datasets never change: give this one another name."));
   }
   if (same) {
     dataset = **known;
@@ -80,7 +81,8 @@ absl::StatusOr<bool> DatasetService::CompleteIfWhole(const store::Dataset& datas
   const std::string from = folder_.incoming_dataset(dataset.name);
   // After a crash between renaming and storing the folder is in its place already.
   if (std::filesystem::exists(from)) {
-    if (absl::Status status = base::WriteFileAtomically(from + "/manifest.json", dataset.manifest); !status.ok()) return status;
+    if (absl::Status status = base::WriteFileAtomically(from + "/manifest.json", dataset.manifest); !status.ok())
+      return status;
     std::error_code ignored;
     std::filesystem::remove_all(folder_.dataset(dataset.name), ignored);
     if (absl::Status status = base::RenameDurably(from, folder_.dataset(dataset.name)); !status.ok()) return status;
@@ -90,7 +92,8 @@ absl::StatusOr<bool> DatasetService::CompleteIfWhole(const store::Dataset& datas
   return true;
 }
 
-absl::Status DatasetService::Take(const v1::UploadDatasetFileRequest& request, v1::UploadDatasetFileResponse& response) {
+absl::Status DatasetService::Take(const v1::UploadDatasetFileRequest& request,
+                                  v1::UploadDatasetFileResponse& response) {
   const auto ids = ParseName(request.name(), "datasets/*");
   if (!ids.ok()) return ids.status();
   const auto dataset = coordinator_.store().FindDataset((*ids)[0]);
@@ -103,7 +106,8 @@ absl::Status DatasetService::Take(const v1::UploadDatasetFileRequest& request, v
   if (!files.ok()) return files.status();
   const auto file = std::find_if(files->begin(), files->end(), [&](const auto& f) { return f.path == request.path(); });
   if (file == files->end()) {
-    return absl::InvalidArgumentError(absl::StrCat("path: ", request.path(), " is not in the manifest of ", request.name(), "."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("path: ", request.path(), " is not in the manifest of ", request.name(), "."));
   }
   if (file->complete) {  // said again, since the answer may have been lost
     response.set_offset(file->bytes);
@@ -115,13 +119,16 @@ absl::Status DatasetService::Take(const v1::UploadDatasetFileRequest& request, v
   const std::string path = folder_.incoming_dataset((*ids)[0]) + "/" + file->path;
   const int64_t stands = base::FileSize(path);
   if (request.offset() != stands) {
-    return absl::FailedPreconditionError(absl::StrCat("offset is ", request.offset(), ", but ", file->path, " stands at ", stands, ". Go on from there."));
+    return absl::FailedPreconditionError(absl::StrCat("offset is ", request.offset(), ", but ", file->path,
+                                                      " stands at ", stands, ". Go on from there."));
   }
   if (size > kLargestPiece || stands + size > file->bytes) {
-    return absl::InvalidArgumentError(absl::StrCat("data: ", size, " bytes at ", stands, " of ", file->path, ", which has ", file->bytes,
-                                                   " bytes; at most ", kLargestPiece, " go in one call."));
+    return absl::InvalidArgumentError(absl::StrCat("data: ", size, " bytes at ", stands, " of ", file->path,
+                                                   ", which has ", file->bytes, " bytes; at most ", kLargestPiece,
+                                                   " go in one call."));
   }
-  if (absl::Status status = base::MakeFolders(std::filesystem::path(path).parent_path().string()); !status.ok()) return status;
+  if (absl::Status status = base::MakeFolders(std::filesystem::path(path).parent_path().string()); !status.ok())
+    return status;
   auto out = base::OpenFile(path, O_WRONLY | O_CREAT | O_NOFOLLOW);
   if (!out.ok()) return out.status();
   absl::Status status = base::WriteAt(*out, request.data(), stands, path);
@@ -136,8 +143,8 @@ absl::Status DatasetService::Take(const v1::UploadDatasetFileRequest& request, v
   if (!hash.ok()) return hash.status();
   if (*hash != file->sha256) {
     unlink(path.c_str());
-    return absl::DataLossError(absl::StrCat("What arrived of ", file->path, " has the hash ", *hash, ", not ", file->sha256,
-                                            "; it was dropped. Send it again from the beginning."));
+    return absl::DataLossError(absl::StrCat("What arrived of ", file->path, " has the hash ", *hash, ", not ",
+                                            file->sha256, "; it was dropped. Send it again from the beginning."));
   }
   if (status = base::SyncFolder(std::filesystem::path(path).parent_path().string()); !status.ok()) return status;
   status = Store([&](auto& change) { change.Write(store::CompleteDatasetFile{(*ids)[0], file->path}); });
@@ -161,12 +168,14 @@ absl::StatusOr<store::Dataset> DatasetService::Find(const std::string& name) {
   const auto dataset = coordinator_.store().FindDataset((*ids)[0]);
   if (!dataset.ok()) return dataset.status();
   if (!dataset->has_value() || !(*dataset)->complete) {
-    return absl::NotFoundError(absl::StrCat("There is no dataset ", (*ids)[0], ". 'strata data list' shows those there are."));
+    return absl::NotFoundError(
+        absl::StrCat("There is no dataset ", (*ids)[0], ". 'strata data list' shows those there are."));
   }
   return **dataset;
 }
 
-grpc::Status DatasetService::GetDataset(grpc::ServerContext*, const v1::GetDatasetRequest* request, v1::Dataset* response) {
+grpc::Status DatasetService::GetDataset(grpc::ServerContext*, const v1::GetDatasetRequest* request,
+                                        v1::Dataset* response) {
   const auto dataset = Find(request->name());
   if (dataset.ok()) *response = ToProto(*dataset);
   return ToGrpc(dataset.status());
@@ -204,9 +213,10 @@ grpc::Status DatasetService::ReadDatasetFile(grpc::ServerContext* context, const
       if (file.path == request->path()) bytes = file.bytes;
     }
   }
-  if (bytes < 0) return ToGrpc(absl::NotFoundError(absl::StrCat(request->name(), " has no file ", request->path(), ".")));
-  return ToGrpc(StreamFile<v1::ReadDatasetFileResponse>(*context, folder_.dataset(dataset->name) + "/" + request->path(), bytes,
-                                                        request->offset(), *writer));
+  if (bytes < 0)
+    return ToGrpc(absl::NotFoundError(absl::StrCat(request->name(), " has no file ", request->path(), ".")));
+  return ToGrpc(StreamFile<v1::ReadDatasetFileResponse>(
+      *context, folder_.dataset(dataset->name) + "/" + request->path(), bytes, request->offset(), *writer));
 }
 
 }  // namespace strata::service

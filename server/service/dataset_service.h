@@ -1,5 +1,5 @@
-// DatasetService of proto/strata/v1/dataset_service.proto. Files arrive in a folder of their own; when all are whole and
-// right, the folder is renamed to its place.
+// DatasetService of proto/strata/v1/dataset_service.proto. Files arrive in a folder of their own; when all are whole
+// and right, the folder is renamed to its place.
 #pragma once
 
 #include <string>
@@ -14,8 +14,10 @@ class DatasetService final : public v1::DatasetService::Service {
  public:
   DatasetService(Coordinator& coordinator, const DataFolder& folder) : coordinator_(coordinator), folder_(folder) {}
 
-  grpc::Status CreateDataset(grpc::ServerContext*, const v1::CreateDatasetRequest*, v1::CreateDatasetResponse*) override;
-  grpc::Status UploadDatasetFile(grpc::ServerContext*, const v1::UploadDatasetFileRequest*, v1::UploadDatasetFileResponse*) override;
+  grpc::Status CreateDataset(grpc::ServerContext*, const v1::CreateDatasetRequest*,
+                             v1::CreateDatasetResponse*) override;
+  grpc::Status UploadDatasetFile(grpc::ServerContext*, const v1::UploadDatasetFileRequest*,
+                                 v1::UploadDatasetFileResponse*) override;
   grpc::Status GetDataset(grpc::ServerContext*, const v1::GetDatasetRequest*, v1::Dataset*) override;
   grpc::Status ListDatasets(grpc::ServerContext*, const v1::ListDatasetsRequest*, v1::ListDatasetsResponse*) override;
   grpc::Status ReadDatasetFile(grpc::ServerContext*, const v1::ReadDatasetFileRequest*,

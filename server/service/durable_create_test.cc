@@ -30,8 +30,8 @@ class Process {
     std::filesystem::remove(address_file);
     pid_ = fork();
     if (pid_ == 0) {
-      execl(STRATA_BINARY_DIR "/server/strata-coordinator", "strata-coordinator", "--data-dir", folder.c_str(), "--listen", "127.0.0.1:0",
-            "--metrics-listen", "none", "--address-file", address_file.c_str(), nullptr);
+      execl(STRATA_BINARY_DIR "/server/strata-coordinator", "strata-coordinator", "--data-dir", folder.c_str(),
+            "--listen", "127.0.0.1:0", "--metrics-listen", "none", "--address-file", address_file.c_str(), nullptr);
       _exit(127);
     }
     for (int i = 0; i < 3000 && !std::filesystem::exists(address_file); ++i) absl::SleepFor(absl::Milliseconds(10));
@@ -59,7 +59,10 @@ class Process {
 
 void AddDataset(const std::shared_ptr<grpc::Channel>& channel) {
   const std::string hash = base::Sha256Hex("x"), digest = base::Sha256Hex("a " + hash + "\n");
-  const nlohmann::json manifest = {{"format", 1}, {"name", "tiny"}, {"task", "translation"}, {"digest", digest},
+  const nlohmann::json manifest = {{"format", 1},
+                                   {"name", "tiny"},
+                                   {"task", "translation"},
+                                   {"digest", digest},
                                    {"files", {{{"path", "a"}, {"bytes", 1}, {"sha256", hash}}}}};
   const auto stub = v1::DatasetService::NewStub(channel);
   grpc::ClientContext create_context, upload_context;
@@ -103,7 +106,8 @@ TEST(DurableCreateTest, AnAcknowledgedExperimentOutlivesAKillAndItsIdStaysItsOwn
         v1::ExperimentService::NewStub(process.channel())->CreateExperiment(&context, request, &response);
     process.Kill();
     ASSERT_TRUE(status.ok()) << status.error_message();
-    EXPECT_TRUE(acknowledged.insert(response.experiment().name()).second) << response.experiment().name() << " was given twice";
+    EXPECT_TRUE(acknowledged.insert(response.experiment().name()).second)
+        << response.experiment().name() << " was given twice";
   }
   Process process(folder);
   grpc::ClientContext context;

@@ -9,8 +9,8 @@
 namespace strata::service {
 namespace {
 
-// What a core does of training, in FLOP/s, in single precision. Measured on the machines that the service was made on; an
-// order of magnitude, no promise.
+// What a core does of training, in FLOP/s, in single precision. Measured on the machines that the service was made on;
+// an order of magnitude, no promise.
 constexpr double kFlopsPerThread = 4e10;
 
 // Weights of an encoder-decoder or decoder-only Transformer; biases and norms are left out as too few.

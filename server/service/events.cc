@@ -16,11 +16,17 @@ constexpr size_t kLongestName = 64;
 constexpr size_t kMostLayers = 4096;
 
 const std::map<std::string, EventType>& Types() {
-  static const auto* const types = new std::map<std::string, EventType>{
-      {"started", EventType::kStarted},       {"progress", EventType::kProgress},     {"measurements", EventType::kMeasurements},
-      {"checkpoint", EventType::kCheckpoint}, {"verdict", EventType::kVerdict},       {"artifact", EventType::kArtifact},
-      {"rendezvous", EventType::kRendezvous}, {"warning", EventType::kWarning},       {"finished", EventType::kFinished},
-      {"stopped", EventType::kStopped},       {"failed", EventType::kFailed}};
+  static const auto* const types = new std::map<std::string, EventType>{{"started", EventType::kStarted},
+                                                                        {"progress", EventType::kProgress},
+                                                                        {"measurements", EventType::kMeasurements},
+                                                                        {"checkpoint", EventType::kCheckpoint},
+                                                                        {"verdict", EventType::kVerdict},
+                                                                        {"artifact", EventType::kArtifact},
+                                                                        {"rendezvous", EventType::kRendezvous},
+                                                                        {"warning", EventType::kWarning},
+                                                                        {"finished", EventType::kFinished},
+                                                                        {"stopped", EventType::kStopped},
+                                                                        {"failed", EventType::kFailed}};
   return *types;
 }
 
@@ -44,7 +50,9 @@ class Reader {
     }
     return value->get<int64_t>();
   }
-  int32_t Update(const char* field) { return static_cast<int32_t>(Whole(field, 0, std::numeric_limits<int32_t>::max())); }
+  int32_t Update(const char* field) {
+    return static_cast<int32_t>(Whole(field, 0, std::numeric_limits<int32_t>::max()));
+  }
 
   // A number, or one of the strings "NaN", "Infinity", "-Infinity"; null is none.
   std::optional<double> Number(const char* field, bool required = true) {
@@ -85,7 +93,8 @@ void ReadMeasurements(Reader& reader, TrainerEvent& event) {
   if (const json* scalars = reader.Find("scalars", false)) {
     if (!scalars->is_object()) return reader.Wrong("scalars", "must be an object of names and values");
     for (const auto& [name, value] : scalars->items()) {
-      if (name.empty() || name.size() > kLongestName) return reader.Wrong("scalars", "has a name that is empty or too long");
+      if (name.empty() || name.size() > kLongestName)
+        return reader.Wrong("scalars", "has a name that is empty or too long");
       event.scalars.push_back({name, event.update, reader.NumberOf(value, "scalars." + name)});
     }
   }
@@ -98,8 +107,8 @@ void ReadMeasurements(Reader& reader, TrainerEvent& event) {
       return reader.Wrong("vectors", "has an item without name, stack or values");
     }
     store::VectorPoint point{item["stack"], item["name"], event.update, {}};
-    if (point.series.empty() || point.series.size() > kLongestName || point.stack.empty() || point.stack.size() > kLongestName ||
-        item["values"].size() > kMostLayers) {
+    if (point.series.empty() || point.series.size() > kLongestName || point.stack.empty() ||
+        point.stack.size() > kLongestName || item["values"].size() > kMostLayers) {
       return reader.Wrong("vectors", "has an item with a name that is empty or too long, or too many values");
     }
     for (const json& value : item["values"]) point.values.push_back(reader.NumberOf(value, "vectors." + point.series));
@@ -121,7 +130,9 @@ void ReadFields(Reader& reader, TrainerEvent& event) {
       event.tokens_per_second = reader.Number("tokens_per_second", false).value_or(0);
       event.phase = reader.Text("phase", false);
       break;
-    case EventType::kMeasurements: ReadMeasurements(reader, event); break;
+    case EventType::kMeasurements:
+      ReadMeasurements(reader, event);
+      break;
     case EventType::kCheckpoint:
       event.update = reader.Update("update");
       event.sha256 = reader.Text("sha256");
@@ -134,7 +145,9 @@ void ReadFields(Reader& reader, TrainerEvent& event) {
     case EventType::kRendezvous:
       event.address = absl::StrCat(reader.Text("host"), ":", reader.Whole("port", 1, 65535));
       break;
-    case EventType::kWarning: event.message = reader.Text("message"); break;
+    case EventType::kWarning:
+      event.message = reader.Text("message");
+      break;
     case EventType::kFinished:
       reader.Text("state");
       event.update = reader.Find("updates", false) ? reader.Update("updates") : 0;
@@ -144,9 +157,13 @@ void ReadFields(Reader& reader, TrainerEvent& event) {
       event.best_nll = reader.Number("best_nll", false);
       event.final_nll = reader.Number("final_nll", false);
       break;
-    case EventType::kStopped: break;
-    case EventType::kFailed: reader.Text("cause"); break;
-    case EventType::kArtifact: break;
+    case EventType::kStopped:
+      break;
+    case EventType::kFailed:
+      reader.Text("cause");
+      break;
+    case EventType::kArtifact:
+      break;
   }
 }
 
@@ -184,18 +201,20 @@ absl::StatusOr<TrainerEvent> ParseEvent(std::string_view line) {
   return event;
 }
 
-absl::StatusOr<std::vector<TrainerEvent>> ParseEvents(const std::vector<std::string>& lines, int32_t attempt, int32_t rank) {
+absl::StatusOr<std::vector<TrainerEvent>> ParseEvents(const std::vector<std::string>& lines, int32_t attempt,
+                                                      int32_t rank) {
   std::vector<TrainerEvent> events;
   for (const std::string& line : lines) {
     absl::StatusOr<TrainerEvent> event = ParseEvent(line);
     if (!event.ok()) return event.status();
     if (event->attempt != attempt || event->rank != rank) {
-      return absl::InvalidArgumentError(absl::StrCat("Event ", event->seq, " is of attempt ", event->attempt, " rank ", event->rank,
-                                                     ", but was sent as attempt ", attempt, " rank ", rank, "."));
+      return absl::InvalidArgumentError(absl::StrCat("Event ", event->seq, " is of attempt ", event->attempt, " rank ",
+                                                     event->rank, ", but was sent as attempt ", attempt, " rank ", rank,
+                                                     "."));
     }
     if (!events.empty() && event->seq != events.back().seq + 1) {
-      return absl::InvalidArgumentError(absl::StrCat("Event ", event->seq, " follows event ", events.back().seq,
-                                                     ": seq must rise by one."));
+      return absl::InvalidArgumentError(
+          absl::StrCat("Event ", event->seq, " follows event ", events.back().seq, ": seq must rise by one."));
     }
     events.push_back(*std::move(event));
   }

@@ -13,7 +13,17 @@
 namespace strata::service {
 
 enum class EventType {
-  kStarted, kProgress, kMeasurements, kCheckpoint, kVerdict, kArtifact, kRendezvous, kWarning, kFinished, kStopped, kFailed
+  kStarted,
+  kProgress,
+  kMeasurements,
+  kCheckpoint,
+  kVerdict,
+  kArtifact,
+  kRendezvous,
+  kWarning,
+  kFinished,
+  kStopped,
+  kFailed
 };
 
 // One event. What does not belong to its type stays empty.
@@ -42,6 +52,7 @@ struct TrainerEvent {
 absl::StatusOr<TrainerEvent> ParseEvent(std::string_view line);
 
 // Whole lines of one rank of one attempt, seq rising by one. InvalidArgument if any is malformed.
-absl::StatusOr<std::vector<TrainerEvent>> ParseEvents(const std::vector<std::string>& lines, int32_t attempt, int32_t rank);
+absl::StatusOr<std::vector<TrainerEvent>> ParseEvents(const std::vector<std::string>& lines, int32_t attempt,
+                                                      int32_t rank);
 
 }  // namespace strata::service

@@ -1,10 +1,11 @@
+#include "server/service/experiment_service.h"
+
 #include <google/protobuf/util/json_util.h>
 
 #include <limits>
 #include <map>
 
 #include "absl/strings/str_cat.h"
-#include "server/service/experiment_service.h"
 #include "server/service/names.h"
 #include "server/service/rpc.h"
 #include "server/service/submission.h"
@@ -26,8 +27,8 @@ std::string SpecToJson(const v1::ExperimentSpec& spec) {
 }
 
 // The rows of an experiment, in the order in which they rest on each other.
-absl::Status WriteExperiment(Coordinator::Change& change, const Submission& submission, const v1::CreateExperimentRequest& request,
-                             const std::string& name, int64_t id) {
+absl::Status WriteExperiment(Coordinator::Change& change, const Submission& submission,
+                             const v1::CreateExperimentRequest& request, const std::string& name, int64_t id) {
   change.Write(store::InsertExperiment{{.id = id,
                                         .name = name,
                                         .request_id = request.request_id(),
@@ -71,7 +72,8 @@ absl::Status WriteExperiment(Coordinator::Change& change, const Submission& subm
 
 absl::Status WatcherSeat::Refusal() const {
   return absl::ResourceExhaustedError(absl::StrCat(
-      "There are ", kMostWatchers, " watchers already, which is the most that this coordinator serves. End one, or ask without watching."));
+      "There are ", kMostWatchers,
+      " watchers already, which is the most that this coordinator serves. End one, or ask without watching."));
 }
 
 grpc::Status ExperimentService::CreateExperiment(grpc::ServerContext*, const v1::CreateExperimentRequest* request,
@@ -79,7 +81,8 @@ grpc::Status ExperimentService::CreateExperiment(grpc::ServerContext*, const v1:
   const std::string& id = request->request_id();
   if (request->validate_only()) return ToGrpc(Create(*request, *response));
   if (id.empty() || id.size() > 128) {
-    return ToGrpc(absl::InvalidArgumentError("request_id: give one, a UUID, of at most 128 characters; it makes repeating the call safe."));
+    return ToGrpc(absl::InvalidArgumentError(
+        "request_id: give one, a UUID, of at most 128 characters; it makes repeating the call safe."));
   }
   {
     // Two calls of one request: the second waits for the first and finds its experiment.
@@ -93,7 +96,8 @@ grpc::Status ExperimentService::CreateExperiment(grpc::ServerContext*, const v1:
   return ToGrpc(status);
 }
 
-absl::Status ExperimentService::Create(const v1::CreateExperimentRequest& request, v1::CreateExperimentResponse& response) {
+absl::Status ExperimentService::Create(const v1::CreateExperimentRequest& request,
+                                       v1::CreateExperimentResponse& response) {
   if (!request.validate_only()) {
     const auto earlier = coordinator_.store().FindRequest(request.request_id());
     if (!earlier.ok()) return earlier.status();
@@ -213,7 +217,8 @@ absl::Status ExperimentService::Watch(grpc::ServerContext& context, const std::s
       if (!writer.Write(response)) return absl::OkStatus();
     }
     if (done) return absl::OkStatus();
-    if (coordinator_.stopping()) return absl::UnavailableError("The coordinator is shutting down. Watch again in a moment.");
+    if (coordinator_.stopping())
+      return absl::UnavailableError("The coordinator is shutting down. Watch again in a moment.");
     absl::SleepFor(kRest);
     seen = coordinator_.AwaitRelease(seen, kLook);
   }

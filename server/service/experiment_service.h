@@ -32,9 +32,11 @@ class ExperimentService final : public v1::ExperimentService::Service {
   ExperimentService(Coordinator& coordinator, Views& views, std::string registry_json)
       : coordinator_(coordinator), views_(views), registry_json_(std::move(registry_json)) {}
 
-  grpc::Status CreateExperiment(grpc::ServerContext*, const v1::CreateExperimentRequest*, v1::CreateExperimentResponse*) override;
+  grpc::Status CreateExperiment(grpc::ServerContext*, const v1::CreateExperimentRequest*,
+                                v1::CreateExperimentResponse*) override;
   grpc::Status GetExperiment(grpc::ServerContext*, const v1::GetExperimentRequest*, v1::Experiment*) override;
-  grpc::Status ListExperiments(grpc::ServerContext*, const v1::ListExperimentsRequest*, v1::ListExperimentsResponse*) override;
+  grpc::Status ListExperiments(grpc::ServerContext*, const v1::ListExperimentsRequest*,
+                               v1::ListExperimentsResponse*) override;
   grpc::Status CancelExperiment(grpc::ServerContext*, const v1::CancelExperimentRequest*, v1::Experiment*) override;
   grpc::Status WatchExperiment(grpc::ServerContext*, const v1::WatchExperimentRequest*,
                                grpc::ServerWriter<v1::WatchExperimentResponse>*) override;

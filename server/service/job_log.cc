@@ -55,8 +55,11 @@ absl::Status Cut(const std::string& path, const Layout& layout, const JobLogLimi
 int CharacterAt(const std::string& text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(at);
-  const int length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3
-                     : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+  const int length = first < 0x80                    ? 1
+                     : first >= 0xc2 && first < 0xe0 ? 2
+                     : first >= 0xe0 && first < 0xf0 ? 3
+                     : first >= 0xf0 && first < 0xf5 ? 4
+                                                     : 0;
   for (int i = 1; i < length; ++i) {
     if (at + i >= text.size()) return -1;
     if ((byte(at + i) & 0xc0) != 0x80) return 0;
@@ -91,7 +94,8 @@ absl::StatusOr<int64_t> JobLogLength(const std::string& path, const JobLogLimits
 
 absl::StatusOr<int64_t> AppendJobLog(const std::string& path, int64_t offset, const std::string& text,
                                      const JobLogLimits& limits) {
-  if (absl::Status status = base::MakeFolders(std::filesystem::path(path).parent_path().string()); !status.ok()) return status;
+  if (absl::Status status = base::MakeFolders(std::filesystem::path(path).parent_path().string()); !status.ok())
+    return status;
   auto layout = ReadLayout(path, limits);
   if (!layout.ok()) return layout.status();
   if (offset != layout->length()) {

@@ -1,5 +1,5 @@
-// An attempt's log, bounded: beyond 16 MiB only its first and last 4 MiB are kept, with a line between them that says how
-// much is left out. Offsets count all bytes that were ever appended. Callers append to one log one at a time.
+// An attempt's log, bounded: beyond 16 MiB only its first and last 4 MiB are kept, with a line between them that says
+// how much is left out. Offsets count all bytes that were ever appended. Callers append to one log one at a time.
 #pragma once
 
 #include <cstdint>

@@ -78,7 +78,8 @@ TEST_F(JobLogTest, BytesThatAreNoUtf8AreReplaced) {
 
 TEST(NamesTest, TakesNamesApartAndRefusesOthers) {
   EXPECT_EQ((*ParseName("experiments/e/trials/t", "experiments/*/trials/*"))[1], "t");
-  for (const char* bad : {"", "experiments", "experiments/", "experiments/e/trials", "experiments/../trials/t", "x/e/trials/t"}) {
+  for (const char* bad :
+       {"", "experiments", "experiments/", "experiments/e/trials", "experiments/../trials/t", "x/e/trials/t"}) {
     EXPECT_FALSE(ParseName(bad, "experiments/*/trials/*").ok()) << bad;
   }
   EXPECT_EQ(ParentOf("experiments/e/trials/t/jobs/j"), "experiments/e/trials/t");
@@ -98,8 +99,8 @@ TEST(EventsTest, ReadsNumbersThatAreNotFinite) {
 
 TEST(ManifestTest, ADigestThatIsNotItsFilesIsRefused) {
   const std::string hash(64, 'a');
-  const std::string text = R"({"format":1,"name":"d","task":"translation","digest":")" + hash + R"(","files":[{"path":"a","bytes":1,"sha256":")" +
-                           hash + "\"}]}";
+  const std::string text = R"({"format":1,"name":"d","task":"translation","digest":")" + hash +
+                           R"(","files":[{"path":"a","bytes":1,"sha256":")" + hash + "\"}]}";
   EXPECT_THAT(std::string(ParseManifest(text).status().message()), HasSubstr("digest"));
   EXPECT_THAT(std::string(ParseManifest("{\"format\": 2}").status().message()), HasSubstr("format is 2"));
 }

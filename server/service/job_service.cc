@@ -44,7 +44,8 @@ grpc::Status JobService::GetJob(grpc::ServerContext*, const v1::GetJobRequest* r
   return ToGrpc(job.status());
 }
 
-grpc::Status JobService::ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request, v1::ListJobsResponse* response) {
+grpc::Status JobService::ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request,
+                                  v1::ListJobsResponse* response) {
   const auto size = PageSize(request->page_size());
   if (!size.ok()) return ToGrpc(size.status());
   const bool all = request->parent() == "experiments/-/trials/-";
@@ -79,8 +80,9 @@ absl::StatusOr<v1::Job> JobService::Steer(const std::string& name, bool retry) {
   const auto row = views_.FindJob(name);
   if (!row.ok()) return row.status();
   if (row->name != name) {
-    return absl::FailedPreconditionError(absl::StrCat(name, " is shown from an earlier experiment, as ", row->name,
-                                                      ". Name that one, or submit the trial with --force to train it anew."));
+    return absl::FailedPreconditionError(
+        absl::StrCat(name, " is shown from an earlier experiment, as ", row->name,
+                     ". Name that one, or submit the trial with --force to train it anew."));
   }
   absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
     return retry ? change.Step(core::RetryRequested{name}) : change.Step(core::CancelRequested{name});
@@ -106,7 +108,8 @@ absl::Status JobService::Log(const v1::GetJobLogRequest& request, v1::GetJobLogR
   if (!job.ok()) return job.status();
   const int32_t number = request.attempt() == 0 ? job->attempts : request.attempt();
   if (number < 0 || number > job->attempts || request.offset() < 0) {
-    return absl::NotFoundError(absl::StrCat(request.name(), " has no attempt ", number, "; it has had ", job->attempts, "."));
+    return absl::NotFoundError(
+        absl::StrCat(request.name(), " has no attempt ", number, "; it has had ", job->attempts, "."));
   }
   response.set_attempt(number);
   response.set_next_offset(request.offset());
@@ -129,7 +132,8 @@ absl::Status JobService::Log(const v1::GetJobLogRequest& request, v1::GetJobLogR
   return absl::OkStatus();
 }
 
-grpc::Status JobService::GetJobLog(grpc::ServerContext*, const v1::GetJobLogRequest* request, v1::GetJobLogResponse* response) {
+grpc::Status JobService::GetJobLog(grpc::ServerContext*, const v1::GetJobLogRequest* request,
+                                   v1::GetJobLogResponse* response) {
   return ToGrpc(Log(*request, *response));
 }
 

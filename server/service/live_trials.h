@@ -32,7 +32,8 @@ class LiveTrials {
   static constexpr absl::Duration kKept = absl::Minutes(5);
 
   // What stored events say of a job. `updates` is what it has to do.
-  void Apply(const std::string& job, bool training, int32_t updates, const std::vector<TrainerEvent>& events, absl::Time now);
+  void Apply(const std::string& job, bool training, int32_t updates, const std::vector<TrainerEvent>& events,
+             absl::Time now);
   void End(const std::string& job, absl::Time now);
   std::optional<LiveJob> Find(const std::string& job) const;
   // Those that live or ended less than five minutes ago; forgets the others.

@@ -21,7 +21,8 @@ std::string ListOf(const Request& request) {
 // First update of the page.
 template <typename Request>
 absl::StatusOr<int64_t> FirstUpdate(const Request& request) {
-  if (request.series().empty()) return absl::InvalidArgumentError("series: name one, e.g. valid_nll; ListSeries shows those there are.");
+  if (request.series().empty())
+    return absl::InvalidArgumentError("series: name one, e.g. valid_nll; ListSeries shows those there are.");
   if (request.min_update() < 0) {
     return absl::InvalidArgumentError(absl::StrCat("min_update is ", request.min_update(), ". Updates count from 0."));
   }
@@ -38,7 +39,8 @@ grpc::Status MetricService::QueryScalars(grpc::ServerContext*, const v1::QuerySc
   if (!first.ok()) return ToGrpc(first.status());
   const auto job = views_.FindJob(request->job());
   if (!job.ok()) return ToGrpc(job.status());
-  const auto points = coordinator_.store().Scalars(job->name, request->series(), static_cast<int32_t>(*first), *size + 1);
+  const auto points =
+      coordinator_.store().Scalars(job->name, request->series(), static_cast<int32_t>(*first), *size + 1);
   if (!points.ok()) return ToGrpc(points.status());
   response->mutable_points()->Reserve(static_cast<int>(points->size()));
   for (const store::ScalarPoint& point : *points) {
@@ -61,8 +63,8 @@ grpc::Status MetricService::QueryVectors(grpc::ServerContext*, const v1::QueryVe
   if (!first.ok()) return ToGrpc(first.status());
   const auto job = views_.FindJob(request->job());
   if (!job.ok()) return ToGrpc(job.status());
-  const auto points =
-      coordinator_.store().Vectors(job->name, request->stack(), request->series(), static_cast<int32_t>(*first), *size + 1);
+  const auto points = coordinator_.store().Vectors(job->name, request->stack(), request->series(),
+                                                   static_cast<int32_t>(*first), *size + 1);
   if (!points.ok()) return ToGrpc(points.status());
   for (const store::VectorPoint& point : *points) {
     if (response->points_size() == *size) {
@@ -108,7 +110,9 @@ absl::Status MetricService::Watch(grpc::ServerContext& context, const v1::WatchS
     v1::WatchScalarsResponse response;
     for (const store::Series& series : *all) {
       const auto& wanted = request.series();
-      if (!series.stack.empty() || (!wanted.empty() && std::find(wanted.begin(), wanted.end(), series.series) == wanted.end())) continue;
+      if (!series.stack.empty() ||
+          (!wanted.empty() && std::find(wanted.begin(), wanted.end(), series.series) == wanted.end()))
+        continue;
       int32_t& from = next.try_emplace(series.series, request.min_update()).first->second;
       while (from <= series.last_update) {
         const auto points = coordinator_.store().Scalars(job->name, series.series, from, kPointsOfMessage);
@@ -128,7 +132,8 @@ absl::Status MetricService::Watch(grpc::ServerContext& context, const v1::WatchS
     }
     if (response.points_size() > 0 && !writer.Write(response)) return absl::OkStatus();
     if (over) return absl::OkStatus();
-    if (coordinator_.stopping()) return absl::UnavailableError("The coordinator is shutting down. Watch again in a moment.");
+    if (coordinator_.stopping())
+      return absl::UnavailableError("The coordinator is shutting down. Watch again in a moment.");
     absl::SleepFor(absl::Milliseconds(100));
     seen = coordinator_.AwaitRelease(seen, absl::Seconds(2));
   }

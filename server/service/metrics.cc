@@ -54,7 +54,8 @@ void CollectTrials(const std::vector<LiveJob>& jobs, std::vector<MetricFamily>& 
   Gauges nll("strata_trial_valid_nll", "Last validation NLL, nats a target token.");
   Gauges done("strata_trial_updates_done", "Updates done.");
   Gauges total("strata_trial_updates", "Updates of the specification.");
-  Gauges norm("strata_trial_gradient_norm", "L2 norm of the loss's gradient at a layer's output, by stack and layer from 1.");
+  Gauges norm("strata_trial_gradient_norm",
+              "L2 norm of the loss's gradient at a layer's output, by stack and layer from 1.");
   for (const LiveJob& job : jobs) {
     if (!job.training) continue;
     const Labels labels = TrialLabels(job.job);
@@ -101,13 +102,16 @@ Census Count(const core::State& state) {
 void CollectCluster(const Census& census, std::vector<MetricFamily>& out) {
   using enum core::JobState;
   Gauges jobs("strata_jobs", "Jobs by state.");
-  for (const core::JobState state : {kQueued, kPending, kRunning, kCancelling, kSucceeded, kFailed, kCancelled, kDiverged}) {
+  for (const core::JobState state :
+       {kQueued, kPending, kRunning, kCancelling, kSucceeded, kFailed, kCancelled, kDiverged}) {
     const auto found = census.jobs.find(state);
     jobs.Add({{"state", core::Name(state)}}, found == census.jobs.end() ? 0 : found->second);
   }
   Gauges workers("strata_workers", "Workers by state.");
-  for (const auto& [state, name] : std::initializer_list<std::pair<core::WorkerState, const char*>>{
-           {core::WorkerState::kReady, "READY"}, {core::WorkerState::kLost, "LOST"}, {core::WorkerState::kGone, "GONE"}}) {
+  for (const auto& [state, name] :
+       std::initializer_list<std::pair<core::WorkerState, const char*>>{{core::WorkerState::kReady, "READY"},
+                                                                        {core::WorkerState::kLost, "LOST"},
+                                                                        {core::WorkerState::kGone, "GONE"}}) {
     const auto found = census.workers.find(state);
     workers.Add({{"state", name}}, found == census.workers.end() ? 0 : found->second);
   }
@@ -142,13 +146,15 @@ class StateCollector final : public prometheus::Collectable {
 // Counts one call and times it, when its status is sent.
 class CallCounter final : public grpc::experimental::Interceptor {
  public:
-  CallCounter(std::string method, prometheus::Family<prometheus::Counter>& calls, prometheus::Family<prometheus::Histogram>& seconds)
+  CallCounter(std::string method, prometheus::Family<prometheus::Counter>& calls,
+              prometheus::Family<prometheus::Histogram>& seconds)
       : method_(std::move(method)), calls_(calls), seconds_(seconds), start_(absl::Now()) {}
 
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
     if (methods->QueryInterceptionHookPoint(grpc::experimental::InterceptionHookPoints::PRE_SEND_STATUS)) {
       const int code = static_cast<int>(methods->GetSendStatus().error_code());
-      calls_.Add({{"method", method_}, {"code", absl::StatusCodeToString(static_cast<absl::StatusCode>(code))}}).Increment();
+      calls_.Add({{"method", method_}, {"code", absl::StatusCodeToString(static_cast<absl::StatusCode>(code))}})
+          .Increment();
       seconds_.Add({{"method", method_}}, prometheus::Histogram::BucketBoundaries{0.001, 0.005, 0.02, 0.1, 0.5, 2, 10})
           .Observe(absl::ToDoubleSeconds(absl::Now() - start_));
     }
@@ -186,25 +192,33 @@ struct Metrics::Inside {
   std::shared_ptr<StateCollector> collector;
   std::unique_ptr<prometheus::Exposer> exposer;
   std::string address;
-  prometheus::Family<prometheus::Counter>& attempts =
-      prometheus::BuildCounter().Name("strata_attempts_total").Help("Attempts that ended, by outcome.").Register(*registry);
-  prometheus::Family<prometheus::Counter>& leases =
-      prometheus::BuildCounter().Name("strata_leases_lost_total").Help("Attempts fenced because their worker was lost.").Register(*registry);
+  prometheus::Family<prometheus::Counter>& attempts = prometheus::BuildCounter()
+                                                          .Name("strata_attempts_total")
+                                                          .Help("Attempts that ended, by outcome.")
+                                                          .Register(*registry);
+  prometheus::Family<prometheus::Counter>& leases = prometheus::BuildCounter()
+                                                        .Name("strata_leases_lost_total")
+                                                        .Help("Attempts fenced because their worker was lost.")
+                                                        .Register(*registry);
   prometheus::Counter& leases_lost = leases.Add({});
   prometheus::Family<prometheus::Histogram>& commits = prometheus::BuildHistogram()
                                                            .Name("strata_store_commit_seconds")
                                                            .Help("Time from a change to its being on disk.")
                                                            .Register(*registry);
-  prometheus::Histogram& commit = commits.Add({}, prometheus::Histogram::BucketBoundaries{0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
-                                                                                          0.1, 0.2, 0.5, 1, 2, 5});
-  prometheus::Family<prometheus::Counter>& rows =
-      prometheus::BuildCounter().Name("strata_measurement_rows_total").Help("Rows of measurements stored, by shape.").Register(*registry);
+  prometheus::Histogram& commit = commits.Add(
+      {},
+      prometheus::Histogram::BucketBoundaries{0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5});
+  prometheus::Family<prometheus::Counter>& rows = prometheus::BuildCounter()
+                                                      .Name("strata_measurement_rows_total")
+                                                      .Help("Rows of measurements stored, by shape.")
+                                                      .Register(*registry);
   prometheus::Family<prometheus::Counter>& calls =
       prometheus::BuildCounter().Name("strata_rpc_total").Help("Calls served, by method and code.").Register(*registry);
-  prometheus::Family<prometheus::Histogram>& call_seconds = prometheus::BuildHistogram()
-                                                                .Name("strata_rpc_seconds")
-                                                                .Help("Time from a call's arrival to its status; waiting calls wait.")
-                                                                .Register(*registry);
+  prometheus::Family<prometheus::Histogram>& call_seconds =
+      prometheus::BuildHistogram()
+          .Name("strata_rpc_seconds")
+          .Help("Time from a call's arrival to its status; waiting calls wait.")
+          .Register(*registry);
   prometheus::Counter& scalars = rows.Add({{"shape", "scalar"}});
   prometheus::Counter& vectors = rows.Add({{"shape", "vector"}});
 };
@@ -223,8 +237,9 @@ absl::Status Metrics::Expose(const std::string& listen) {
     // Without keep-alive's thread a worker of civetweb is enough for a scrape and a person beside it.
     inside_->exposer = std::make_unique<prometheus::Exposer>(listen, 2);
   } catch (const std::exception&) {
-    return absl::FailedPreconditionError(absl::StrCat("Cannot serve metrics on ", listen,
-                                                      ": the port is in use, or the address is not this machine's. Give another --metrics-listen, or none."));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "Cannot serve metrics on ", listen,
+        ": the port is in use, or the address is not this machine's. Give another --metrics-listen, or none."));
   }
   inside_->exposer->RegisterCollectable(inside_->registry);
   inside_->exposer->RegisterCollectable(inside_->collector);

@@ -1,5 +1,5 @@
-// Every metric that the coordinator exports, in one place. Per-trial series stand while a training lives and five minutes
-// longer; everything else has labels from fixed lists.
+// Every metric that the coordinator exports, in one place. Per-trial series stand while a training lives and five
+// minutes longer; everything else has labels from fixed lists.
 #pragma once
 
 #include <grpcpp/server_builder.h>

@@ -45,13 +45,19 @@ TEST(MetricsTest, ShowsALiveTrialAndPromtoolFindsNothingWrong) {
   cluster.Submit(TestCluster::Spec(), "r1");
   cluster.Register("w1", 2);
   const v1::AttemptRef attempt = cluster.Sync("w1").assignments(0).attempt();
-  ASSERT_TRUE(cluster.Report("w1", attempt,
-                             {Event(1, "started", R"("job": "train", "resumed_from": null)"),
-                              Event(2, "measurements", R"("update": 10, "scalars": {"train_loss": 6.5, "learning_rate": 0.001, "valid_nll": "NaN"}, "vectors": [{"name": "gradient_norm_output", "stack": "decoder", "values": [1, 2.5]}])")})
-                  .ok());
+  ASSERT_TRUE(
+      cluster
+          .Report(
+              "w1", attempt,
+              {Event(1, "started", R"("job": "train", "resumed_from": null)"),
+               Event(
+                   2, "measurements",
+                   R"("update": 10, "scalars": {"train_loss": 6.5, "learning_rate": 0.001, "valid_nll": "NaN"}, "vectors": [{"name": "gradient_norm_output", "stack": "decoder", "values": [1, 2.5]}])")})
+          .ok());
   const std::string text = Scrape(cluster.server().metrics_address());
   EXPECT_THAT(text, HasSubstr(R"(strata_trial_loss{experiment="small-1",trial="t1"} 6.5)"));
-  EXPECT_THAT(text, HasSubstr(R"(strata_trial_gradient_norm{experiment="small-1",trial="t1",stack="decoder",layer="2"} 2.5)"));
+  EXPECT_THAT(
+      text, HasSubstr(R"(strata_trial_gradient_norm{experiment="small-1",trial="t1",stack="decoder",layer="2"} 2.5)"));
   EXPECT_THAT(text, HasSubstr(R"(strata_jobs{state="RUNNING"} 1)"));
   EXPECT_THAT(text, HasSubstr("strata_slots 2"));
   EXPECT_THAT(text, HasSubstr("strata_slots_busy 1"));

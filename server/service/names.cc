@@ -17,7 +17,8 @@ absl::StatusOr<std::vector<std::string>> ParseName(const std::string& name, cons
     if (wanted[i] == "*") ids.push_back(parts[i]);
   }
   if (!matches) {
-    return absl::InvalidArgumentError(absl::StrCat("\"", name, "\" is no name of this kind. Write it as ", pattern, "."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", name, "\" is no name of this kind. Write it as ", pattern, "."));
   }
   return ids;
 }

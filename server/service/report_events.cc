@@ -40,7 +40,8 @@ void NoteInTrial(const TrainerEvent& event, store::UpdateTrial& trial) {
 // What the events change apart from the trial's row. Measurements that follow each other become one write.
 class RowsOfEvents {
  public:
-  RowsOfEvents(const v1::AttemptRef& attempt, bool training) : job_(attempt.job()), attempt_(attempt.attempt()), training_(training) {
+  RowsOfEvents(const v1::AttemptRef& attempt, bool training)
+      : job_(attempt.job()), attempt_(attempt.attempt()), training_(training) {
     trial_.trial = ParentOf(job_);
   }
 
@@ -56,7 +57,8 @@ class RowsOfEvents {
         vectors_.points.insert(vectors_.points.end(), event.vectors.begin(), event.vectors.end());
         break;
       case EventType::kCheckpoint:
-        if (event.kind == "resumable") writes_.push_back(store::AddCheckpointEvent{job_, attempt_, event.update, event.sha256});
+        if (event.kind == "resumable")
+          writes_.push_back(store::AddCheckpointEvent{job_, attempt_, event.update, event.sha256});
         break;
       case EventType::kWarning:
         writes_.push_back(store::AddWarning{job_, attempt_, event.seq, event.message});
@@ -95,7 +97,8 @@ absl::Status WorkerService::Report(const v1::ReportEventsRequest& request, v1::R
   const auto ids = ParseName(request.worker(), "workers/*");
   if (!ids.ok()) return ids.status();
   if (request.events_size() > kMostEvents) {
-    return absl::InvalidArgumentError(absl::StrCat("events: ", request.events_size(), " in one call. Send at most ", kMostEvents, "."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("events: ", request.events_size(), " in one call. Send at most ", kMostEvents, "."));
   }
   const std::string& job = request.attempt().job();
   const int32_t attempt = request.attempt().attempt();
@@ -106,11 +109,13 @@ absl::Status WorkerService::Report(const v1::ReportEventsRequest& request, v1::R
   int32_t updates = 0;
   if (const auto trial = TrialOf(ParentOf(job)); trial.ok()) updates = trial->updates;
   absl::Status status = coordinator_.Update([&](Coordinator::Change& change) -> absl::Status {
-    if (absl::Status session = change.controller().CheckSession((*ids)[0], request.session()); !session.ok()) return session;
+    if (absl::Status session = change.controller().CheckSession((*ids)[0], request.session()); !session.ok())
+      return session;
     if (absl::Status live = change.controller().CheckAttempt(job, attempt); !live.ok()) return live;
     const core::Attempt& row = change.controller().state().attempts.at({job, attempt});
     if (request.rank() < 0 || request.rank() >= static_cast<int32_t>(row.places.size())) {
-      return absl::InvalidArgumentError(absl::StrCat("rank is ", request.rank(), ", but the attempt has ", row.places.size(), "."));
+      return absl::InvalidArgumentError(
+          absl::StrCat("rank is ", request.rank(), ", but the attempt has ", row.places.size(), "."));
     }
     const auto cursor = change.EventCursor(job, attempt, request.rank());
     if (!cursor.ok()) return cursor.status();
@@ -131,7 +136,8 @@ absl::Status WorkerService::Report(const v1::ReportEventsRequest& request, v1::R
     for (const TrainerEvent& event : fresh) {
       absl::Status stepped;
       if (event.type == EventType::kStarted) stepped = change.Step(core::RankStarted{job, attempt, request.rank()});
-      if (event.type == EventType::kRendezvous) stepped = change.Step(core::RendezvousOpened{job, attempt, event.address});
+      if (event.type == EventType::kRendezvous)
+        stepped = change.Step(core::RendezvousOpened{job, attempt, event.address});
       if (!stepped.ok()) return stepped;
     }
     change.MoveEventCursor(job, attempt, request.rank(), last);

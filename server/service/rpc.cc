@@ -16,7 +16,8 @@ grpc::Status ToGrpc(const absl::Status& status) {
 
 absl::StatusOr<int> PageSize(int32_t asked, int usual, int most) {
   if (asked < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("page_size is ", asked, ". Give 0 for the usual size or a number above it."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("page_size is ", asked, ". Give 0 for the usual size or a number above it."));
   }
   return asked == 0 ? usual : std::min<int>(asked, most);
 }
@@ -33,7 +34,8 @@ absl::StatusOr<std::string> ReadPageToken(const std::string& list, const std::st
   const std::string head = list + "\n";
   if (!absl::WebSafeBase64Unescape(token, &text) || text.rfind(head, 0) != 0) {
     return absl::InvalidArgumentError(
-        "The page token is none of this list. Give next_page_token of the page before, with the other fields as they were.");
+        "The page token is none of this list. Give next_page_token of the page before, with the other fields as they "
+        "were.");
   }
   return text.substr(head.size());
 }

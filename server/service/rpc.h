@@ -16,7 +16,8 @@ grpc::Status ToGrpc(const absl::Status& status);
 // Rows of a page: 0 means `usual`; never more than `most`. InvalidArgument if negative.
 absl::StatusOr<int> PageSize(int32_t asked, int usual = 50, int most = 1000);
 
-// A page token holds where the next page begins, and what list it is of. InvalidArgument for one of another list or none of ours.
+// A page token holds where the next page begins, and what list it is of. InvalidArgument for one of another list or
+// none of ours.
 std::string PageToken(const std::string& list, const std::string& position);
 absl::StatusOr<std::string> ReadPageToken(const std::string& list, const std::string& token);
 // The same for positions that are numbers; `first` for an empty token.

@@ -32,7 +32,8 @@ constexpr int kMostThreads = 1024;
 absl::StatusOr<std::string> HostOf(const std::string& address) {
   const size_t colon = address.rfind(':');
   if (colon == std::string::npos || colon == 0 || colon + 1 == address.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("\"", address, "\" is no address. Write host:port, as in 127.0.0.1:7070."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", address, "\" is no address. Write host:port, as in 127.0.0.1:7070."));
   }
   return address.substr(0, colon);
 }
@@ -42,8 +43,10 @@ absl::Status CheckExposure(const std::string& address, bool insecure, const char
   if (!host.ok()) return absl::InvalidArgumentError(absl::StrCat(flag, ": ", std::string(host.status().message())));
   const bool loopback = host->rfind("127.", 0) == 0 || *host == "localhost" || *host == "[::1]";
   if (loopback || insecure) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      flag, " ", address, " would serve other machines in the clear and without asking who they are. Listen on 127.0.0.1, or add --insecure if the network is trusted."));
+  return absl::FailedPreconditionError(
+      absl::StrCat(flag, " ", address,
+                   " would serve other machines in the clear and without asking who they are. Listen on 127.0.0.1, or "
+                   "add --insecure if the network is trusted."));
 }
 
 class RunningServer final : public Server {
@@ -52,7 +55,8 @@ class RunningServer final : public Server {
   ~RunningServer() override { Shutdown(); }
 
   absl::Status Open() {
-    if (absl::Status status = CheckExposure(options_.listen, options_.insecure, "--listen"); !status.ok()) return status;
+    if (absl::Status status = CheckExposure(options_.listen, options_.insecure, "--listen"); !status.ok())
+      return status;
     if (options_.metrics_listen != "none") {
       absl::Status status = CheckExposure(options_.metrics_listen, options_.insecure, "--metrics-listen");
       if (!status.ok()) return status;
@@ -126,16 +130,18 @@ class RunningServer final : public Server {
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     int port = 0;
     builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port);
-    for (grpc::Service* service : std::initializer_list<grpc::Service*>{experiments_.get(), trials_.get(), jobs_.get(), measurements_.get(),
-                                                                       datasets_.get(), artifacts_.get(), workers_.get()}) {
+    for (grpc::Service* service :
+         std::initializer_list<grpc::Service*>{experiments_.get(), trials_.get(), jobs_.get(), measurements_.get(),
+                                               datasets_.get(), artifacts_.get(), workers_.get()}) {
       builder.RegisterService(service);
     }
     metrics_->Intercept(builder);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port == 0) {
       server_ = nullptr;
-      return absl::FailedPreconditionError(absl::StrCat("Cannot listen on ", options_.listen,
-                                                        ": the port is in use, or the address is not this machine's. Give another --listen, or port 0 for any."));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "Cannot listen on ", options_.listen,
+          ": the port is in use, or the address is not this machine's. Give another --listen, or port 0 for any."));
     }
     address_ = absl::StrCat(*HostOf(options_.listen), ":", port);
     return absl::OkStatus();

@@ -1,5 +1,5 @@
-// The whole coordinator in one object: store, controller, services, metrics, one gRPC server. main.cc is its command line,
-// tests start it in their own process.
+// The whole coordinator in one object: store, controller, services, metrics, one gRPC server. main.cc is its command
+// line, tests start it in their own process.
 #pragma once
 
 #include <memory>
@@ -13,11 +13,11 @@ namespace strata::service {
 
 struct ServerOptions {
   std::string data_dir;
-  std::string listen = "127.0.0.1:7070";        // port 0: any
+  std::string listen = "127.0.0.1:7070";          // port 0: any
   std::string metrics_listen = "127.0.0.1:7071";  // likewise; "none": no metrics
-  bool insecure = false;                        // may listen beyond loopback without TLS
+  bool insecure = false;                          // may listen beyond loopback without TLS
   core::ControllerOptions controller;
-  std::string registry_json;                    // `strata-trainer --describe`; empty: names are not checked
+  std::string registry_json;  // `strata-trainer --describe`; empty: names are not checked
   Clock clock = [] { return absl::Now(); };
 };
 

@@ -19,7 +19,8 @@ constexpr char kRegistry[] = R"({"schemes": [{"name": "b2t"}, {"name": "post_ln"
 
 }  // namespace
 
-TestCluster::TestCluster(absl::Duration lease) : folder_(testing::TempDir() + "/coordinator_" + base::RandomHex(6)), lease_(lease) {
+TestCluster::TestCluster(absl::Duration lease)
+    : folder_(testing::TempDir() + "/coordinator_" + base::RandomHex(6)), lease_(lease) {
   Start();
 }
 
@@ -59,10 +60,14 @@ void TestCluster::Start() {
 std::string TestCluster::AddDataset(const std::string& name, const std::string& content) {
   const std::string hash = base::Sha256Hex(content);
   const std::string digest = base::Sha256Hex("train-00000.shard " + hash + "\n");
-  const nlohmann::json manifest = {{"format", 1}, {"name", name}, {"task", "translation"}, {"digest", digest},
-                                   {"vocabulary", {{"size", 4000}}},
-                                   {"splits", {{"train", {}}, {"valid", {}}, {"test", {}}}},
-                                   {"files", {{{"path", "train-00000.shard"}, {"bytes", content.size()}, {"sha256", hash}}}}};
+  const nlohmann::json manifest = {
+      {"format", 1},
+      {"name", name},
+      {"task", "translation"},
+      {"digest", digest},
+      {"vocabulary", {{"size", 4000}}},
+      {"splits", {{"train", {}}, {"valid", {}}, {"test", {}}}},
+      {"files", {{{"path", "train-00000.shard"}, {"bytes", content.size()}, {"sha256", hash}}}}};
   grpc::ClientContext context;
   v1::CreateDatasetRequest create;
   create.set_manifest(manifest.dump());
@@ -139,8 +144,8 @@ v1::SynchronizeResponse TestCluster::Sync(const std::string& worker, const std::
   return response;
 }
 
-grpc::Status TestCluster::Report(const std::string& worker, const v1::AttemptRef& attempt, const std::vector<std::string>& events,
-                                 int64_t* acknowledged) {
+grpc::Status TestCluster::Report(const std::string& worker, const v1::AttemptRef& attempt,
+                                 const std::vector<std::string>& events, int64_t* acknowledged) {
   grpc::ClientContext context;
   v1::ReportEventsRequest request;
   request.set_worker("workers/" + worker);
@@ -166,7 +171,8 @@ grpc::Status TestCluster::Complete(const std::string& worker, const v1::AttemptR
   return workers->CompleteAttempt(&context, request, &response);
 }
 
-v1::Artifact TestCluster::Upload(const v1::AttemptRef& attempt, const std::string& kind, int update, const std::string& content) {
+v1::Artifact TestCluster::Upload(const v1::AttemptRef& attempt, const std::string& kind, int update,
+                                 const std::string& content) {
   v1::StartUploadRequest start;
   start.set_job(attempt.job());
   start.set_attempt(attempt.attempt());
@@ -217,8 +223,9 @@ v1::Job TestCluster::Job(const std::string& name) {
 }
 
 std::string Event(int64_t seq, const std::string& type, const std::string& fields, int attempt) {
-  return absl::StrCat(R"({"seq": )", seq, R"(, "attempt": )", attempt, R"(, "rank": 0, "time": "2026-01-01T00:00:00.000Z", "type": ")", type,
-                      "\"", fields.empty() ? "" : ", ", fields, "}");
+  return absl::StrCat(R"({"seq": )", seq, R"(, "attempt": )", attempt,
+                      R"(, "rank": 0, "time": "2026-01-01T00:00:00.000Z", "type": ")", type, "\"",
+                      fields.empty() ? "" : ", ", fields, "}");
 }
 
 }  // namespace strata::service

@@ -18,7 +18,8 @@ using testing::SizeIs;
 
 constexpr char kStarted[] = R"("job": "train", "resumed_from": null, "updates": 600, "unigram_nll": 6.7, "host": "h")";
 
-grpc::Status Create(TestCluster& cluster, const v1::ExperimentSpec& spec, v1::CreateExperimentResponse* response = nullptr) {
+grpc::Status Create(TestCluster& cluster, const v1::ExperimentSpec& spec,
+                    v1::CreateExperimentResponse* response = nullptr) {
   grpc::ClientContext context;
   v1::CreateExperimentRequest request;
   *request.mutable_spec() = spec;
@@ -61,7 +62,8 @@ TEST(CreateExperimentTest, CallsOfOneRequestAtOnceMakeOneExperiment) {
   cluster.AddDataset("tiny");
   std::vector<std::string> names(8);
   std::vector<std::thread> threads;
-  for (std::string& name : names) threads.emplace_back([&] { name = cluster.Submit(TestCluster::Spec(), "same").name(); });
+  for (std::string& name : names)
+    threads.emplace_back([&] { name = cluster.Submit(TestCluster::Spec(), "same").name(); });
   for (std::thread& thread : threads) thread.join();
   for (const std::string& name : names) EXPECT_EQ(name, names[0]);
 }
@@ -84,21 +86,30 @@ TEST(CreateExperimentTest, RefusesBadInputNamingTheField) {
       {[](S& s) { s.set_experiment("No Name"); }, grpc::INVALID_ARGUMENT, "experiment"},
       {[](S& s) { s.mutable_base()->mutable_model()->set_scheme("b3t"); }, grpc::INVALID_ARGUMENT, "b2t"},
       {[](S& s) { s.mutable_base()->mutable_model()->set_depth("0L-3L"); }, grpc::INVALID_ARGUMENT, "depth"},
-      {[](S& s) { s.mutable_base()->mutable_train()->set_learning_rate(-1); }, grpc::INVALID_ARGUMENT, "train.learning_rate"},
-      {[](S& s) { s.mutable_base()->mutable_train()->set_warmup(601); }, grpc::INVALID_ARGUMENT, "train.warmup is 601 but train.updates is 600"},
+      {[](S& s) { s.mutable_base()->mutable_train()->set_learning_rate(-1); }, grpc::INVALID_ARGUMENT,
+       "train.learning_rate"},
+      {[](S& s) { s.mutable_base()->mutable_train()->set_warmup(601); }, grpc::INVALID_ARGUMENT,
+       "train.warmup is 601 but train.updates is 600"},
       {[](S& s) { s.mutable_base()->mutable_model()->set_heads(5); }, grpc::INVALID_ARGUMENT, "heads"},
-      {[](S& s) { s.mutable_base()->mutable_task()->set_dataset("other"); }, grpc::FAILED_PRECONDITION, "strata data add"},
-      {[](S& s) { s.mutable_base()->mutable_resources()->set_ranks(2); }, grpc::INVALID_ARGUMENT, "resources.ranks is 2"},
+      {[](S& s) { s.mutable_base()->mutable_task()->set_dataset("other"); }, grpc::FAILED_PRECONDITION,
+       "strata data add"},
+      {[](S& s) { s.mutable_base()->mutable_resources()->set_ranks(2); }, grpc::INVALID_ARGUMENT,
+       "resources.ranks is 2"},
       {[](S& s) { s.mutable_base()->mutable_evaluate(0)->set_split("dev"); }, grpc::INVALID_ARGUMENT, "split"},
       {[](S& s) { s.mutable_base()->mutable_evaluate(0)->set_metric("rouge"); }, grpc::INVALID_ARGUMENT, "metric"},
       {[&](S& s) { axis(s, "train.lerning_rate", "1"); }, grpc::INVALID_ARGUMENT, "learning_rate"},
       {[&](S& s) { axis(s, "train.updates", "many"); }, grpc::INVALID_ARGUMENT, "train.updates"},
-      {[&](S& s) { axis(s, "seed", "1"); axis(s, "train.seed", "2"); }, grpc::INVALID_ARGUMENT, "train.seed"},
+      {[&](S& s) {
+         axis(s, "seed", "1");
+         axis(s, "train.seed", "2");
+       },
+       grpc::INVALID_ARGUMENT, "train.seed"},
       {[&](S& s) {
          auto* a = s.add_axes();
          a->set_field("seed");
          for (int i = 0; i < 10001; ++i) a->add_values(absl::StrCat(i));
-       }, grpc::RESOURCE_EXHAUSTED, "10001"},
+       },
+       grpc::RESOURCE_EXHAUSTED, "10001"},
   };
   for (const Case& one : cases) {
     v1::ExperimentSpec spec = TestCluster::Spec();
@@ -128,11 +139,19 @@ TEST(WorkerServiceTest, ATrialGoesFromTheQueueToItsScore) {
   EXPECT_EQ(train.checkpoint_artifact(), "");
 
   int64_t acknowledged = 0;
-  ASSERT_TRUE(cluster.Report("w1", train.attempt(),
-                             {Event(1, "started", kStarted),
-                              Event(2, "measurements", R"("update": 0, "scalars": {"valid_nll": 7.5, "train_loss": "NaN"}, "vectors": [{"name": "gradient_norm_output", "stack": "decoder", "values": [1, 2.5]}])"),
-                              Event(3, "progress", R"("update": 5, "updates": 600, "seconds_per_update": 0.5, "tokens_per_second": 1000, "phase": "train")")},
-                             &acknowledged).ok());
+  ASSERT_TRUE(
+      cluster
+          .Report(
+              "w1", train.attempt(),
+              {Event(1, "started", kStarted),
+               Event(
+                   2, "measurements",
+                   R"("update": 0, "scalars": {"valid_nll": 7.5, "train_loss": "NaN"}, "vectors": [{"name": "gradient_norm_output", "stack": "decoder", "values": [1, 2.5]}])"),
+               Event(
+                   3, "progress",
+                   R"("update": 5, "updates": 600, "seconds_per_update": 0.5, "tokens_per_second": 1000, "phase": "train")")},
+              &acknowledged)
+          .ok());
   EXPECT_EQ(acknowledged, 3);
   v1::Trial trial = cluster.Trial("experiments/small-1/trials/t1");
   EXPECT_EQ(trial.state(), v1::JOB_STATE_RUNNING);
@@ -143,7 +162,14 @@ TEST(WorkerServiceTest, ATrialGoesFromTheQueueToItsScore) {
   EXPECT_EQ(trial.jobs(0).phase(), "train");
 
   cluster.Upload(train.attempt(), "checkpoint_final", 600, "weights");
-  ASSERT_TRUE(cluster.Report("w1", train.attempt(), {Event(4, "finished", R"("state": "succeeded", "updates": 600, "weights_sha256": "w", "best_nll": 5.5, "final_nll": 5.6)")}).ok());
+  ASSERT_TRUE(
+      cluster
+          .Report(
+              "w1", train.attempt(),
+              {Event(
+                  4, "finished",
+                  R"("state": "succeeded", "updates": 600, "weights_sha256": "w", "best_nll": 5.5, "final_nll": 5.6)")})
+          .ok());
   ASSERT_TRUE(cluster.Complete("w1", train.attempt(), "succeeded").ok());
   EXPECT_TRUE(cluster.Complete("w1", train.attempt(), "succeeded").ok());  // said twice
 
@@ -153,7 +179,11 @@ TEST(WorkerServiceTest, ATrialGoesFromTheQueueToItsScore) {
   EXPECT_EQ(evaluate.kind(), v1::JOB_KIND_EVALUATE);
   EXPECT_EQ(evaluate.evaluation(), 0);
   EXPECT_EQ(evaluate.checkpoint_sha256(), base::Sha256Hex("weights"));
-  ASSERT_TRUE(cluster.Report("w1", evaluate.attempt(), {Event(1, "started", kStarted), Event(2, "measurements", R"("update": 600, "scalars": {"bleu": 12.5})")}).ok());
+  ASSERT_TRUE(cluster
+                  .Report("w1", evaluate.attempt(),
+                          {Event(1, "started", kStarted),
+                           Event(2, "measurements", R"("update": 600, "scalars": {"bleu": 12.5})")})
+                  .ok());
   ASSERT_TRUE(cluster.Complete("w1", evaluate.attempt(), "succeeded").ok());
   trial = cluster.Trial("experiments/small-1/trials/t1");
   EXPECT_EQ(trial.state(), v1::JOB_STATE_SUCCEEDED);
@@ -201,7 +231,9 @@ TEST(WorkerServiceTest, EventsAreStoredOnceAndInOrder) {
     return Event(seq, "measurements", absl::StrCat("\"update\": ", seq, R"(, "scalars": {"a": )", seq, "}"));
   };
   int64_t acknowledged = 0;
-  ASSERT_TRUE(cluster.Report("w1", attempt, {Event(1, "started", kStarted), measurement(2), measurement(3)}, &acknowledged).ok());
+  ASSERT_TRUE(
+      cluster.Report("w1", attempt, {Event(1, "started", kStarted), measurement(2), measurement(3)}, &acknowledged)
+          .ok());
   ASSERT_TRUE(cluster.Report("w1", attempt, {measurement(2), measurement(3), measurement(4)}, &acknowledged).ok());
   EXPECT_EQ(acknowledged, 4);
   ASSERT_TRUE(cluster.Report("w1", attempt, {measurement(2)}, &acknowledged).ok());
@@ -209,8 +241,9 @@ TEST(WorkerServiceTest, EventsAreStoredOnceAndInOrder) {
   grpc::Status status = cluster.Report("w1", attempt, {measurement(7)});
   EXPECT_EQ(status.error_code(), grpc::FAILED_PRECONDITION);
   EXPECT_THAT(status.error_message(), HasSubstr("5"));
-  for (const std::string& bad : {std::string("no JSON"), Event(5, "surprise", ""), Event(5, "measurements", ""),
-                                 Event(5, "measurements", R"("update": 1, "scalars": {"a": "x"})"), Event(5, "warning", "", 2)}) {
+  for (const std::string& bad :
+       {std::string("no JSON"), Event(5, "surprise", ""), Event(5, "measurements", ""),
+        Event(5, "measurements", R"("update": 1, "scalars": {"a": "x"})"), Event(5, "warning", "", 2)}) {
     status = cluster.Report("w1", attempt, {measurement(5), bad});
     EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT) << bad;
   }
@@ -235,7 +268,9 @@ TEST(WorkerServiceTest, GoesOnFromACheckpointOnceFileAndEventAreThere) {
   cluster.Register("w1");
   v1::AttemptRef attempt = cluster.Sync("w1").assignments(0).attempt();
   const auto checkpoint = [](int64_t seq, int update, const std::string& content) {
-    return Event(seq, "checkpoint", absl::StrCat("\"update\": ", update, R"(, "kind": "resumable", "file": "f", "bytes": 1, "sha256": ")", base::Sha256Hex(content), "\""));
+    return Event(seq, "checkpoint",
+                 absl::StrCat("\"update\": ", update, R"(, "kind": "resumable", "file": "f", "bytes": 1, "sha256": ")",
+                              base::Sha256Hex(content), "\""));
   };
   ASSERT_TRUE(cluster.Report("w1", attempt, {Event(1, "started", kStarted), checkpoint(2, 100, "c100")}).ok());
   cluster.Upload(attempt, "checkpoint_resumable", 100, "c100");
@@ -267,8 +302,11 @@ TEST(MetricServiceTest, TakesAndGivesBackAHistoryOf100000Points) {
     std::vector<std::string> events;
     for (int i = 0; i < kBatch; ++i) {
       const int update = batch * kBatch + i;
-      events.push_back(Event(update + 2, "measurements", absl::StrCat("\"update\": ", update,
-          R"(, "scalars": {"train_loss": 6.123456789, "train_nll": 5.5, "learning_rate": 0.0001, "gradient_norm": 1.25})")));
+      events.push_back(Event(
+          update + 2, "measurements",
+          absl::StrCat(
+              "\"update\": ", update,
+              R"(, "scalars": {"train_loss": 6.123456789, "train_nll": 5.5, "learning_rate": 0.0001, "gradient_norm": 1.25})")));
     }
     ASSERT_TRUE(cluster.Report("w1", attempt, events).ok());
   }
@@ -289,7 +327,8 @@ TEST(MetricServiceTest, TakesAndGivesBackAHistoryOf100000Points) {
   EXPECT_EQ(points, kBatches * kBatch * kNames);
   EXPECT_GT(rows_per_second, 2000);
   EXPECT_LT(read_seconds, 5);
-  std::cout << "rows stored a second: " << rows_per_second << "; seconds to read 100,000 points: " << read_seconds << std::endl;
+  std::cout << "rows stored a second: " << rows_per_second << "; seconds to read 100,000 points: " << read_seconds
+            << std::endl;
 }
 
 TEST(JobServiceTest, CancelsRetriesAndSaysWhyNot) {
@@ -304,7 +343,8 @@ TEST(JobServiceTest, CancelsRetriesAndSaysWhyNot) {
     again.set_name(job);
     v1::CancelJobRequest cancel;
     cancel.set_name(job);
-    return retry ? cluster.jobs->RetryJob(&context, again, &response) : cluster.jobs->CancelJob(&context, cancel, &response);
+    return retry ? cluster.jobs->RetryJob(&context, again, &response)
+                 : cluster.jobs->CancelJob(&context, cancel, &response);
   };
   EXPECT_EQ(steer(true).error_code(), grpc::FAILED_PRECONDITION);
   EXPECT_TRUE(steer(false).ok());
@@ -344,8 +384,9 @@ TEST(DatasetServiceTest, RefusesManifestsThatLeadOutOfTheFolder) {
     grpc::ClientContext context;
     v1::CreateDatasetRequest request;
     const std::string hash(64, 'a');
-    request.set_manifest(absl::StrCat(R"({"format": 1, "name": "d", "task": "translation", "digest": ")", base::Sha256Hex(path + " " + hash + "\n"),
-                                      R"(", "files": [{"path": ")", path, R"(", "bytes": 1, "sha256": ")", hash, "\"}]}"));
+    request.set_manifest(absl::StrCat(R"({"format": 1, "name": "d", "task": "translation", "digest": ")",
+                                      base::Sha256Hex(path + " " + hash + "\n"), R"(", "files": [{"path": ")", path,
+                                      R"(", "bytes": 1, "sha256": ")", hash, "\"}]}"));
     v1::CreateDatasetResponse response;
     const grpc::Status status = cluster.datasets->CreateDataset(&context, request, &response);
     EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT) << path;

@@ -35,14 +35,16 @@ absl::StatusOr<core::Setting> Canonical(const v1::TrialSpec& base, const std::st
   return core::Setting{field->path, *text};
 }
 
-absl::StatusOr<core::Cell> CanonicalCell(const v1::TrialSpec& base, const Settings& settings, const std::string& where) {
+absl::StatusOr<core::Cell> CanonicalCell(const v1::TrialSpec& base, const Settings& settings,
+                                         const std::string& where) {
   core::Cell cell;
   std::set<std::string> seen;
   for (const v1::Setting& setting : settings) {
     auto canonical = Canonical(base, setting.field(), setting.value());
     if (!canonical.ok()) return Annotate(canonical.status(), absl::StrCat(where, ": "));
     if (!seen.insert(canonical->first).second) {
-      return absl::InvalidArgumentError(absl::StrCat(where, ": ", canonical->first, " is set twice. Leave one of them."));
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, ": ", canonical->first, " is set twice. Leave one of them."));
     }
     cell.push_back(*std::move(canonical));
   }
@@ -63,7 +65,8 @@ absl::StatusOr<core::GridSpec> ReadGrid(const v1::ExperimentSpec& spec) {
   core::GridSpec grid;
   const v1::TrialSpec& base = spec.base();
   if (spec.axes_size() > kMostAxes) {
-    return absl::ResourceExhaustedError(absl::StrCat("The grid has ", spec.axes_size(), " axes. Use at most ", kMostAxes, "."));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("The grid has ", spec.axes_size(), " axes. Use at most ", kMostAxes, "."));
   }
   for (const v1::Axis& axis : spec.axes()) {
     core::Axis out;
@@ -103,9 +106,9 @@ absl::Status CheckWhatThisVersionCannotDo(const v1::TrialSpec& spec) {
                                                    ", but this version trains with one rank a trial. Leave it at 1."));
   }
   if (spec.train().warmup() > spec.train().updates()) {
-    return absl::InvalidArgumentError(absl::StrCat("train.warmup is ", spec.train().warmup(), " but train.updates is ",
-                                                   spec.train().updates(),
-                                                   ": training would end inside the warm-up. Lower the one or raise the other."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("train.warmup is ", spec.train().warmup(), " but train.updates is ", spec.train().updates(),
+                     ": training would end inside the warm-up. Lower the one or raise the other."));
   }
   return absl::OkStatus();
 }
@@ -117,11 +120,13 @@ absl::StatusOr<store::Dataset> FindDataset(const v1::TrialSpec& spec, store::Sto
   if (!dataset.ok()) return dataset.status();
   if (!dataset->has_value() || !(*dataset)->complete) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "task.dataset: ", name, " is not registered. Prepare it and register it with 'strata data add', or name one of 'strata data list'."));
+        "task.dataset: ", name,
+        " is not registered. Prepare it and register it with 'strata data add', or name one of 'strata data list'."));
   }
   if ((*dataset)->task != spec.task().kind()) {
-    return absl::InvalidArgumentError(absl::StrCat("task.dataset: ", name, " is prepared for the task ", (*dataset)->task,
-                                                   ", but task.kind is ", spec.task().kind(), ". Change one of them."));
+    return absl::InvalidArgumentError(absl::StrCat("task.dataset: ", name, " is prepared for the task ",
+                                                   (*dataset)->task, ", but task.kind is ", spec.task().kind(),
+                                                   ". Change one of them."));
   }
   return **dataset;
 }
@@ -132,8 +137,9 @@ absl::Status CheckSplits(const v1::TrialSpec& spec, const nlohmann::json& manife
     if (manifest["splits"].contains(spec.evaluate(i).split())) continue;
     std::vector<std::string> splits;
     for (const auto& [name, split] : manifest["splits"].items()) splits.push_back(name);
-    return absl::InvalidArgumentError(absl::StrCat("evaluate[", i, "].split: ", spec.evaluate(i).split(), " is no split of the dataset ",
-                                                   spec.task().dataset(), ". It has ", absl::StrJoin(splits, ", "), "."));
+    return absl::InvalidArgumentError(absl::StrCat("evaluate[", i, "].split: ", spec.evaluate(i).split(),
+                                                   " is no split of the dataset ", spec.task().dataset(), ". It has ",
+                                                   absl::StrJoin(splits, ", "), "."));
   }
   return absl::OkStatus();
 }
@@ -151,13 +157,15 @@ void PlanOwnJobs(PlannedTrial& trial) {
 }
 
 // The trial of this fingerprint that is done, if there is one.
-absl::StatusOr<std::optional<std::pair<store::Trial, core::Job>>> FindDone(const std::string& fingerprint, store::Store& store) {
+absl::StatusOr<std::optional<std::pair<store::Trial, core::Job>>> FindDone(const std::string& fingerprint,
+                                                                           store::Store& store) {
   const auto trials = store.TrialsWithFingerprint(fingerprint);
   if (!trials.ok()) return trials.status();
   for (const store::Trial& trial : *trials) {
     const auto job = store.FindJob(absl::StrCat(trial.name, "/jobs/train"));
     if (!job.ok()) return job.status();
-    if (job->has_value() && ((*job)->state == core::JobState::kSucceeded || (*job)->state == core::JobState::kDiverged)) {
+    if (job->has_value() &&
+        ((*job)->state == core::JobState::kSucceeded || (*job)->state == core::JobState::kDiverged)) {
       return std::make_optional(std::make_pair(trial, **job));
     }
   }
@@ -177,8 +185,8 @@ absl::Status PlanReuse(PlannedTrial& trial, const store::Trial& source, const co
     PlannedJob planned{.leaf = LeafOfEvaluation(i), .kind = core::JobKind::kEvaluate};
     for (const store::TrialJob& job : *jobs) {
       for (int k = 0; k < source_spec->evaluate_size(); ++k) {
-        const bool same = job.leaf == LeafOfEvaluation(k) &&
-                          google::protobuf::util::MessageDifferencer::Equals(trial.spec.evaluate(i), source_spec->evaluate(k));
+        const bool same = job.leaf == LeafOfEvaluation(k) && google::protobuf::util::MessageDifferencer::Equals(
+                                                                 trial.spec.evaluate(i), source_spec->evaluate(k));
         // A score that failed, or was cancelled, is tried again.
         if (same && (job.job.state == core::JobState::kSucceeded || !core::IsFinal(job.job.state) || !has_weights)) {
           planned.existing = job.job.name;
@@ -244,8 +252,8 @@ absl::StatusOr<std::string> Fingerprint(const v1::TrialSpec& spec, const std::st
 absl::StatusOr<Submission> PlanSubmission(const v1::ExperimentSpec& spec, bool force, const std::string& registry_json,
                                           store::Store& store) {
   if (!IsId(spec.experiment(), 40) || spec.experiment().find('.') != std::string::npos) {
-    return absl::InvalidArgumentError(absl::StrCat("experiment: \"", spec.experiment(),
-                                                   "\" is no name. Use lower-case letters, digits and hyphens, at most 40."));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "experiment: \"", spec.experiment(), "\" is no name. Use lower-case letters, digits and hyphens, at most 40."));
   }
   const auto grid = ReadGrid(spec);
   if (!grid.ok()) return grid.status();
@@ -258,7 +266,8 @@ absl::StatusOr<Submission> PlanSubmission(const v1::ExperimentSpec& spec, bool f
     submission.trials.push_back(*std::move(trial));
   }
   if (submission.trials.empty()) {
-    return absl::InvalidArgumentError("grid: nothing is left of it. Take something out of exclude, or add a cell by include.");
+    return absl::InvalidArgumentError(
+        "grid: nothing is left of it. Take something out of exclude, or add a cell by include.");
   }
   const auto estimate = EstimateCost(submission, store);
   if (!estimate.ok()) return estimate.status();

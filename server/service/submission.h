@@ -1,11 +1,11 @@
 // From an ExperimentSpec to what is stored: the grid expanded, every trial's spec resolved and checked, fingerprints
 // taken, trials that are done already found. Reads the store, changes nothing.
 //
-// Fingerprint: SHA-256 over the canonical JSON of the parts of a spec that decide how the training comes out (task, model,
-// train, diagnostics, resources; not `evaluate`) and the dataset's digest.
-// Reuse: a trial refers to the newest trial of its fingerprint that trained itself and is SUCCEEDED or DIVERGED when the
-// experiment is created. It shows that trial's jobs; scores that are missing there become EVALUATE jobs of its own, of
-// that trial's weights. One that is still training is not waited for: both train.
+// Fingerprint: SHA-256 over the canonical JSON of the parts of a spec that decide how the training comes out (task,
+// model, train, diagnostics, resources; not `evaluate`) and the dataset's digest. Reuse: a trial refers to the newest
+// trial of its fingerprint that trained itself and is SUCCEEDED or DIVERGED when the experiment is created. It shows
+// that trial's jobs; scores that are missing there become EVALUATE jobs of its own, of that trial's weights. One that
+// is still training is not waited for: both train.
 #pragma once
 
 #include <string>
@@ -23,10 +23,10 @@ inline constexpr int kMostAxes = 32;
 
 // A job that a trial shows: to be made, or another trial's.
 struct PlannedJob {
-  std::string leaf;           // train, evaluate-1, ...
-  std::string existing;       // name of the job it refers to; empty: to be made
+  std::string leaf;      // train, evaluate-1, ...
+  std::string existing;  // name of the job it refers to; empty: to be made
   core::JobKind kind = core::JobKind::kTrain;
-  std::string upstream;       // leaf of the same trial, or the full name of another trial's job
+  std::string upstream;  // leaf of the same trial, or the full name of another trial's job
   bool accepts_diverged = false;
 };
 

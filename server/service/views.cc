@@ -119,12 +119,14 @@ absl::StatusOr<v1::Trial> Views::Assemble(const store::Trial& row, const std::ve
   }
   v1::Trial proto = ToProto(shown);
   auto spec = base::FromJson(row.spec_json);
-  if (!spec.ok()) return absl::DataLossError(absl::StrCat("The stored specification of ", row.name, " cannot be read."));
+  if (!spec.ok())
+    return absl::DataLossError(absl::StrCat("The stored specification of ", row.name, " cannot be read."));
   *proto.mutable_spec() = *std::move(spec);
   for (const store::TrialJob& job : jobs) {
     if (job.trial != row.name) continue;
     const auto found = attempts.find(job.job.name);
-    *proto.add_jobs() = Assemble(job.job, found == attempts.end() ? std::vector<store::AttemptRecord>() : found->second);
+    *proto.add_jobs() =
+        Assemble(job.job, found == attempts.end() ? std::vector<store::AttemptRecord>() : found->second);
     if (job.leaf != "train") continue;
     proto.set_state(ToProto(job.job.state));
     if (const auto live = live_.Find(job.job.name); live.has_value()) AddLive(*live, coordinator_.now(), proto);

@@ -35,7 +35,8 @@ class Views {
 
  private:
   using Attempts = std::map<std::string, std::vector<store::AttemptRecord>>;
-  absl::StatusOr<v1::Trial> Assemble(const store::Trial& row, const std::vector<store::TrialJob>& jobs, const Attempts& attempts);
+  absl::StatusOr<v1::Trial> Assemble(const store::Trial& row, const std::vector<store::TrialJob>& jobs,
+                                     const Attempts& attempts);
   v1::Job Assemble(const core::Job& row, const std::vector<store::AttemptRecord>& attempts);
   // Fills in why queued jobs wait.
   absl::Status Explain(const std::vector<v1::Job*>& jobs);

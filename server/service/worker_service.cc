@@ -18,7 +18,8 @@ absl::StatusOr<std::string> WorkerId(const std::string& name) {
   if (!ids.ok()) return ids.status();
   if (!IsId((*ids)[0], 63)) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "name: \"", name, "\" is no worker's name. Use lower-case letters, digits, dots and hyphens, at most 63, as in workers/gpu-1."));
+        "name: \"", name,
+        "\" is no worker's name. Use lower-case letters, digits, dots and hyphens, at most 63, as in workers/gpu-1."));
   }
   return (*ids)[0];
 }
@@ -44,7 +45,8 @@ absl::Status WorkerService::Register(const v1::RegisterWorkerRequest& request, v
   const auto id = WorkerId(request.name());
   if (!id.ok()) return id.status();
   if (request.protocol() != kProtocol) {
-    return absl::FailedPreconditionError(absl::StrCat("The agent speaks protocol ", request.protocol(), ", this coordinator ", kProtocol,
+    return absl::FailedPreconditionError(absl::StrCat("The agent speaks protocol ", request.protocol(),
+                                                      ", this coordinator ", kProtocol,
                                                       ". Install the same version of both."));
   }
   if (request.slots_size() > 1024) return absl::InvalidArgumentError("slots: a worker has at most 1024.");
@@ -55,7 +57,8 @@ absl::Status WorkerService::Register(const v1::RegisterWorkerRequest& request, v
                   .version = request.version(),
                   .host = request.host(),
                   .advertise_address = request.advertise_address()};
-  for (const v1::Slot& slot : request.slots()) event.worker.slots.push_back({slot.index(), slot.device(), slot.cores()});
+  for (const v1::Slot& slot : request.slots())
+    event.worker.slots.push_back({slot.index(), slot.device(), slot.cores()});
   event.running = Running(request.attempts());
   response.set_session(event.worker.session);
   *response.mutable_lease_duration() = ToProto(coordinator_.options().lease_duration);
@@ -144,7 +147,8 @@ absl::Status WorkerService::Sync(const v1::SynchronizeRequest& request, v1::Sync
   const auto id = WorkerId(request.name());
   if (!id.ok()) return id.status();
   absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
-    return change.Step(core::WorkerSynchronized{*id, request.session(), Running(request.running()), request.generation()});
+    return change.Step(
+        core::WorkerSynchronized{*id, request.session(), Running(request.running()), request.generation()});
   });
   if (!status.ok()) return status;
   const absl::Duration asked = absl::Seconds(request.wait().seconds()) + absl::Nanoseconds(request.wait().nanos());
@@ -205,7 +209,8 @@ absl::Status WorkerService::Append(const v1::AppendLogRequest& request, v1::Appe
   const auto id = WorkerId(request.worker());
   if (!id.ok()) return id.status();
   if (request.text().size() > kLongestLogPiece) {
-    return absl::InvalidArgumentError(absl::StrCat("text: ", request.text().size(), " bytes. Send at most ", kLongestLogPiece, " at once."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("text: ", request.text().size(), " bytes. Send at most ", kLongestLogPiece, " at once."));
   }
   const std::string& job = request.attempt().job();
   absl::Status status = coordinator_.Look([&](const core::Controller& controller) -> absl::Status {
@@ -220,7 +225,8 @@ absl::Status WorkerService::Append(const v1::AppendLogRequest& request, v1::Appe
   return absl::OkStatus();
 }
 
-grpc::Status WorkerService::AppendLog(grpc::ServerContext*, const v1::AppendLogRequest* request, v1::AppendLogResponse* response) {
+grpc::Status WorkerService::AppendLog(grpc::ServerContext*, const v1::AppendLogRequest* request,
+                                      v1::AppendLogResponse* response) {
   return ToGrpc(Append(*request, *response));
 }
 
@@ -228,8 +234,9 @@ grpc::Status WorkerService::DeregisterWorker(grpc::ServerContext*, const v1::Der
                                              v1::DeregisterWorkerResponse*) {
   const auto id = WorkerId(request->name());
   if (!id.ok()) return ToGrpc(id.status());
-  return ToGrpc(coordinator_.Update(
-      [&](Coordinator::Change& change) { return change.Step(core::WorkerLeft{*id, request->session()}); }));
+  return ToGrpc(coordinator_.Update([&](Coordinator::Change& change) {
+    return change.Step(core::WorkerLeft{*id, request->session()});
+  }));
 }
 
 namespace {

@@ -13,7 +13,7 @@
 namespace strata::service {
 
 inline constexpr int kProtocol = 1;
-inline constexpr int kMostEvents = 20000;        // of one call
+inline constexpr int kMostEvents = 20000;  // of one call
 inline constexpr size_t kLongestLogPiece = 256 << 10;
 
 class WorkerService final : public v1::WorkerService::Service {
@@ -21,12 +21,15 @@ class WorkerService final : public v1::WorkerService::Service {
   WorkerService(Coordinator& coordinator, LiveTrials& live, Checkpoints& checkpoints, const DataFolder& folder)
       : coordinator_(coordinator), live_(live), checkpoints_(checkpoints), folder_(folder) {}
 
-  grpc::Status RegisterWorker(grpc::ServerContext*, const v1::RegisterWorkerRequest*, v1::RegisterWorkerResponse*) override;
+  grpc::Status RegisterWorker(grpc::ServerContext*, const v1::RegisterWorkerRequest*,
+                              v1::RegisterWorkerResponse*) override;
   grpc::Status Synchronize(grpc::ServerContext*, const v1::SynchronizeRequest*, v1::SynchronizeResponse*) override;
   grpc::Status ReportEvents(grpc::ServerContext*, const v1::ReportEventsRequest*, v1::ReportEventsResponse*) override;
-  grpc::Status CompleteAttempt(grpc::ServerContext*, const v1::CompleteAttemptRequest*, v1::CompleteAttemptResponse*) override;
+  grpc::Status CompleteAttempt(grpc::ServerContext*, const v1::CompleteAttemptRequest*,
+                               v1::CompleteAttemptResponse*) override;
   grpc::Status AppendLog(grpc::ServerContext*, const v1::AppendLogRequest*, v1::AppendLogResponse*) override;
-  grpc::Status DeregisterWorker(grpc::ServerContext*, const v1::DeregisterWorkerRequest*, v1::DeregisterWorkerResponse*) override;
+  grpc::Status DeregisterWorker(grpc::ServerContext*, const v1::DeregisterWorkerRequest*,
+                                v1::DeregisterWorkerResponse*) override;
   grpc::Status GetWorker(grpc::ServerContext*, const v1::GetWorkerRequest*, v1::Worker*) override;
   grpc::Status ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest*, v1::ListWorkersResponse*) override;
 

@@ -28,8 +28,9 @@ struct Tables {
   std::map<std::tuple<std::string, int32_t, int64_t>, std::string> warnings;
   std::map<std::string, core::Worker> workers;
   std::map<std::tuple<std::string, int32_t, int32_t>, int64_t> cursors;
-  std::map<std::tuple<std::string, std::string, int32_t>, Measured<double>> scalars;                            // job, name, step
-  std::map<std::tuple<std::string, std::string, std::string, int32_t>, Measured<std::vector<double>>> vectors;  // and stack
+  std::map<std::tuple<std::string, std::string, int32_t>, Measured<double>> scalars;  // job, name, step
+  std::map<std::tuple<std::string, std::string, std::string, int32_t>, Measured<std::vector<double>>>
+      vectors;  // and stack
   std::set<std::pair<std::string, std::string>> checkpoint_events;
   std::map<std::string, Dataset> datasets;
   std::map<std::string, std::vector<DatasetFile>> dataset_files;
@@ -42,14 +43,17 @@ struct Tables {
   }
 };
 
-absl::Status Taken(const std::string& what) { return absl::AlreadyExistsError(absl::StrCat("It is stored already (", what, ").")); }
+absl::Status Taken(const std::string& what) {
+  return absl::AlreadyExistsError(absl::StrCat("It is stored already (", what, ")."));
+}
 absl::Status Missing(const std::string& what) {
   return absl::InternalError(absl::StrCat("The store refuses it: there is no ", what, "."));
 }
 
 absl::Status Run(Tables& t, const InsertExperiment& w) {
   for (const auto& [id, experiment] : t.experiments) {
-    if (id == w.experiment.id || experiment.name == w.experiment.name || experiment.request_id == w.experiment.request_id) {
+    if (id == w.experiment.id || experiment.name == w.experiment.name ||
+        experiment.request_id == w.experiment.request_id) {
       return Taken(w.experiment.name);
     }
   }
@@ -60,7 +64,8 @@ absl::Status Run(Tables& t, const InsertExperiment& w) {
 
 absl::Status Run(Tables& t, const InsertTrial& w) {
   if (t.FindTrial(w.trial.name) != nullptr) return Taken(w.trial.name);
-  if (std::none_of(t.experiments.begin(), t.experiments.end(), [&](const auto& e) { return e.second.name == w.trial.experiment; })) {
+  if (std::none_of(t.experiments.begin(), t.experiments.end(),
+                   [&](const auto& e) { return e.second.name == w.trial.experiment; })) {
     return Missing(w.trial.experiment);
   }
   t.trials.push_back(w.trial);
@@ -142,7 +147,8 @@ void PutMeasured(Row& row, int32_t attempt, const Value& value) {
 
 absl::Status Run(Tables& t, const PutScalars& w) {
   if (!t.jobs.contains(w.job)) return Missing(w.job);
-  for (const ScalarPoint& point : w.points) PutMeasured(t.scalars[{w.job, point.series, point.update}], w.attempt, point.value);
+  for (const ScalarPoint& point : w.points)
+    PutMeasured(t.scalars[{w.job, point.series, point.update}], w.attempt, point.value);
   return absl::OkStatus();
 }
 
@@ -251,7 +257,8 @@ class MemoryStore final : public Store {
   std::shared_ptr<Commit> Enqueue(Transaction transaction) override {
     base::MutexLock lock(mutex_);
     if (transaction.epoch != 0 && transaction.epoch <= failed_epoch_) {
-      return std::make_shared<Done>(absl::AbortedError("A change that this one rests on could not be stored. Try again."));
+      return std::make_shared<Done>(
+          absl::AbortedError("A change that this one rests on could not be stored. Try again."));
     }
     Tables before = t_;
     for (const Write& write : transaction.writes) {
@@ -301,14 +308,16 @@ class MemoryStore final : public Store {
   }
   Rows<Trial> ListTrials(const std::string& experiment, int32_t position, int limit) override {
     base::MutexLock lock(mutex_);
-    auto out = Some(t_.trials, 1 << 30, [&](const Trial& t) { return t.experiment == experiment && t.position >= position; });
+    auto out =
+        Some(t_.trials, 1 << 30, [&](const Trial& t) { return t.experiment == experiment && t.position >= position; });
     std::sort(out.begin(), out.end(), [](const Trial& a, const Trial& b) { return a.position < b.position; });
     if (static_cast<int>(out.size()) > limit) out.resize(static_cast<size_t>(limit));
     return out;
   }
   Rows<Trial> TrialsWithFingerprint(const std::string& fingerprint) override {
     base::MutexLock lock(mutex_);
-    auto out = Some(t_.trials, 1 << 30, [&](const Trial& t) { return t.fingerprint == fingerprint && t.reused_from.empty(); });
+    auto out =
+        Some(t_.trials, 1 << 30, [&](const Trial& t) { return t.fingerprint == fingerprint && t.reused_from.empty(); });
     std::reverse(out.begin(), out.end());
     return out;
   }
@@ -371,13 +380,14 @@ class MemoryStore final : public Store {
     if (static_cast<int>(out.size()) > limit) out.resize(static_cast<size_t>(limit));
     return out;
   }
-  Rows<VectorPoint> Vectors(const std::string& job, const std::string& stack, const std::string& series, int32_t min_update,
-                            int limit) override {
+  Rows<VectorPoint> Vectors(const std::string& job, const std::string& stack, const std::string& series,
+                            int32_t min_update, int limit) override {
     base::MutexLock lock(mutex_);
     std::vector<VectorPoint> out;
     for (const auto& [key, row] : t_.vectors) {
       const auto& [of, in, name, step] = key;
-      if (of != job || in != stack || name != series || step < min_update || static_cast<int>(out.size()) >= limit) continue;
+      if (of != job || in != stack || name != series || step < min_update || static_cast<int>(out.size()) >= limit)
+        continue;
       out.push_back({in, name, step, row.value});
     }
     return out;
@@ -421,7 +431,8 @@ class MemoryStore final : public Store {
   Found<Upload> FindUpload(const Upload& same) override {
     base::MutexLock lock(mutex_);
     for (const auto& [id, u] : t_.uploads) {
-      if (u.job == same.job && u.attempt == same.attempt && u.kind == same.kind && u.sha256 == same.sha256) return std::optional(u);
+      if (u.job == same.job && u.attempt == same.attempt && u.kind == same.kind && u.sha256 == same.sha256)
+        return std::optional(u);
     }
     return std::optional<Upload>();
   }

@@ -28,13 +28,14 @@ absl::Status Migrate(Connection& connection, const std::string& path, const std:
   if (!version.ok()) return version.status();
   const auto newest = static_cast<int64_t>(migrations.size());
   if (*version > newest) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("The database ", path, " has schema version ", *version, ", but this program knows versions up to ", newest,
-                     ". It was left as it is. Start the newer program that wrote it."));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "The database ", path, " has schema version ", *version, ", but this program knows versions up to ", newest,
+        ". It was left as it is. Start the newer program that wrote it."));
   }
   if (*version == newest) return absl::OkStatus();
   if (*version > 0) {
-    // VACUUM INTO refuses to overwrite: a copy left by an earlier try is as good, because a try that fails changes nothing.
+    // VACUUM INTO refuses to overwrite: a copy left by an earlier try is as good, because a try that fails changes
+    // nothing.
     const absl::Status status = Query(connection, "VACUUM INTO ?1", absl::StrCat(path, ".v", *version)).Run();
     if (!status.ok() && status.code() == absl::StatusCode::kResourceExhausted) return status;
   }

@@ -9,7 +9,8 @@ using nlohmann::json;
 std::string PlacesToJson(const std::vector<core::RankPlace>& places) {
   json list = json::array();
   for (const auto& place : places) {
-    list.push_back({{"rank", place.rank}, {"worker", place.worker}, {"slot", place.slot}, {"up", place.up}, {"done", place.done}});
+    list.push_back(
+        {{"rank", place.rank}, {"worker", place.worker}, {"slot", place.slot}, {"up", place.up}, {"done", place.done}});
   }
   return list.dump();
 }
@@ -26,7 +27,8 @@ std::vector<core::RankPlace> PlacesFromJson(const std::string& text) {
 
 std::string SlotsToJson(const std::vector<core::Slot>& slots) {
   json list = json::array();
-  for (const auto& slot : slots) list.push_back({{"index", slot.index}, {"device", slot.device}, {"cores", slot.cores}});
+  for (const auto& slot : slots)
+    list.push_back({{"index", slot.index}, {"device", slot.device}, {"cores", slot.cores}});
   // What an agent calls its device may be no UTF-8; such bytes are replaced, not thrown over.
   return list.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -42,9 +44,12 @@ std::vector<core::Slot> SlotsFromJson(const std::string& text) {
 
 const char* WorkerStateName(core::WorkerState state) {
   switch (state) {
-    case core::WorkerState::kReady: return "READY";
-    case core::WorkerState::kLost: return "LOST";
-    case core::WorkerState::kGone: return "GONE";
+    case core::WorkerState::kReady:
+      return "READY";
+    case core::WorkerState::kLost:
+      return "LOST";
+    case core::WorkerState::kGone:
+      return "GONE";
   }
   return "LOST";
 }

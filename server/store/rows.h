@@ -26,7 +26,7 @@ struct Experiment {
 struct Trial {
   std::string name;
   std::string experiment;
-  int32_t position = 0;  // in the order of the grid, from 0
+  int32_t position = 0;   // in the order of the grid, from 0
   std::string spec_json;  // TrialSpec, canonical
   std::string fingerprint;
   std::string dataset;  // its name

@@ -10,10 +10,11 @@ namespace strata::store {
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path) {
   std::unique_ptr<Connection> connection(new Connection);
   connection->path_ = path;
-  const int code =
-      sqlite3_open_v2(path.c_str(), &connection->db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = sqlite3_open_v2(path.c_str(), &connection->db_,
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (code != SQLITE_OK) {
-    return absl::PermissionDeniedError(absl::StrCat("Cannot open the database ", path, ": ", sqlite3_errstr(code), "."));
+    return absl::PermissionDeniedError(
+        absl::StrCat("Cannot open the database ", path, ": ", sqlite3_errstr(code), "."));
   }
   sqlite3_extended_result_codes(connection->db_, 1);
   sqlite3_busy_timeout(connection->db_, 10000);
@@ -49,7 +50,8 @@ absl::Status Connection::Error(int code, std::string_view sql) const {
       return absl::DataLossError(absl::StrCat(path_, " is no intact SQLite database (", said,
                                               "). Move it away, or put a copy of it in its place."));
     default:
-      return absl::InternalError(absl::StrCat("SQLite failed on ", path_, ": ", said, " (", code, "), in: ", std::string(sql)));
+      return absl::InternalError(
+          absl::StrCat("SQLite failed on ", path_, ": ", said, " (", code, "), in: ", std::string(sql)));
   }
 }
 

@@ -27,12 +27,12 @@ Found<T> One(Query& query, T (*read)(const Query&, int)) {
 
 #define EXPERIMENT_COLUMNS "e.id, e.name, r.request_id, e.spec, e.create_time, e.trials"
 Experiment ReadExperiment(const Query& q, int c) {
-  return {q.Int(c),           q.Text(c + 1), q.Text(c + 2), q.Text(c + 3), q.Time(c + 4, absl::UnixEpoch()),
-          Int32(q, c + 5)};
+  return {q.Int(c), q.Text(c + 1), q.Text(c + 2), q.Text(c + 3), q.Time(c + 4, absl::UnixEpoch()), Int32(q, c + 5)};
 }
 
-#define TRIAL_COLUMNS                                                                                                  \
-  "name, experiment, position, spec, fingerprint, dataset, dataset_digest, reused_from, updates, updates_done, best_nll, " \
+#define TRIAL_COLUMNS                                                                                            \
+  "name, experiment, position, spec, fingerprint, dataset, dataset_digest, reused_from, updates, updates_done, " \
+  "best_nll, "                                                                                                   \
   "final_nll, unigram_nll, evidence, weights_sha256"
 Trial ReadTrial(const Query& q, int c) {
   Trial t;
@@ -54,7 +54,7 @@ Trial ReadTrial(const Query& q, int c) {
   return t;
 }
 
-#define JOB_COLUMNS                                                                                           \
+#define JOB_COLUMNS                                                                                                 \
   "j.name, j.trial, j.kind, j.state, j.cause, j.message, j.upstream, j.accepts_diverged, j.submit_order, j.ranks, " \
   "j.attempts, j.failures, j.max_attempts, j.not_before, j.create_time, j.end_time, j.checkpoint_update"
 core::Job ReadJob(const Query& q, int c) {
@@ -81,7 +81,7 @@ core::Job ReadJob(const Query& q, int c) {
 
 TrialJob ReadTrialJob(const Query& q, int c) { return {q.Text(c), q.Text(c + 1), ReadJob(q, c + 2)}; }
 
-#define ATTEMPT_COLUMNS                                                                                          \
+#define ATTEMPT_COLUMNS                                                                                            \
   "a.job, a.number, a.places, a.start_time, a.end_time, a.outcome, a.cause, a.message, a.rendezvous, a.ranks_up, " \
   "a.environment, a.resumed_from"
 AttemptRecord ReadAttempt(const Query& q, int c) {
@@ -120,8 +120,8 @@ core::Worker ReadWorker(const Query& q, int c) {
 // The warnings of attempts that are read already.
 absl::Status AddWarnings(Connection& db, std::vector<AttemptRecord>& records) {
   for (AttemptRecord& record : records) {
-    Query query(db, "SELECT message FROM attempt_warnings WHERE job = ? AND attempt = ? ORDER BY seq", record.attempt.job,
-                record.attempt.number);
+    Query query(db, "SELECT message FROM attempt_warnings WHERE job = ? AND attempt = ? ORDER BY seq",
+                record.attempt.job, record.attempt.number);
     while (query.Next()) record.warnings.push_back(query.Text(0));
     if (!query.status().ok()) return query.status();
   }
@@ -141,19 +141,21 @@ VectorPoint ReadVector(const Query& q, int c) {
 Series ReadSeries(const Query& q, int c) { return {q.Text(c), q.Text(c + 1), q.Int(c + 2), Int32(q, c + 3)}; }
 
 Dataset ReadDataset(const Query& q, int c) {
-  return {q.Text(c),     q.Text(c + 1), q.Text(c + 2), q.Text(c + 3), q.Int(c + 4), q.Time(c + 5, absl::UnixEpoch()),
+  return {q.Text(c),        q.Text(c + 1), q.Text(c + 2), q.Text(c + 3), q.Int(c + 4), q.Time(c + 5, absl::UnixEpoch()),
           q.Int(c + 6) != 0};
 }
 
-DatasetFile ReadDatasetFile(const Query& q, int c) { return {q.Text(c), q.Int(c + 1), q.Text(c + 2), q.Int(c + 3) != 0}; }
+DatasetFile ReadDatasetFile(const Query& q, int c) {
+  return {q.Text(c), q.Int(c + 1), q.Text(c + 2), q.Int(c + 3) != 0};
+}
 
 Upload ReadUpload(const Query& q, int c) {
-  return {q.Text(c),     q.Text(c + 1), Int32(q, c + 2),  q.Text(c + 3),
+  return {q.Text(c),     q.Text(c + 1), Int32(q, c + 2), q.Text(c + 3),
           q.Text(c + 4), q.Int(c + 5),  Int32(q, c + 6), q.Text(c + 7)};
 }
 
 Artifact ReadArtifact(const Query& q, int c) {
-  return {q.Text(c),         q.Text(c + 1), q.Text(c + 2),    q.Text(c + 3), q.Int(c + 4),
+  return {q.Text(c),       q.Text(c + 1), q.Text(c + 2),   q.Text(c + 3), q.Int(c + 4),
           Int32(q, c + 5), q.Text(c + 6), Int32(q, c + 7), q.Text(c + 8), q.Time(c + 9, absl::UnixEpoch())};
 }
 
@@ -167,14 +169,16 @@ absl::StatusOr<core::State> LoadState(Connection& db) {
     state.jobs.emplace(job.name, std::move(job));
   }
   if (!jobs.status().ok()) return jobs.status();
-  Query attempts(db, "SELECT " ATTEMPT_COLUMNS " FROM attempts a JOIN jobs j ON j.name = a.job WHERE a.number = j.attempts");
+  Query attempts(
+      db, "SELECT " ATTEMPT_COLUMNS " FROM attempts a JOIN jobs j ON j.name = a.job WHERE a.number = j.attempts");
   while (attempts.Next()) {
     core::Attempt attempt = ReadAttempt(attempts, 0).attempt;
     state.attempts.emplace(std::pair(attempt.job, attempt.number), std::move(attempt));
   }
   if (!attempts.status().ok()) return attempts.status();
-  Query workers(db,
-                "SELECT name, uid, session, slots, state, last_seen, lease_end, version, host, advertise_address FROM workers");
+  Query workers(
+      db,
+      "SELECT name, uid, session, slots, state, last_seen, lease_end, version, host, advertise_address FROM workers");
   while (workers.Next()) {
     core::Worker worker = ReadWorker(workers, 0);
     state.workers.emplace(worker.name, std::move(worker));
@@ -191,12 +195,16 @@ absl::StatusOr<int64_t> NextExperimentId(Connection& db) {
 }
 
 Found<Experiment> FindExperiment(Connection& db, const std::string& name) {
-  Query q(db, "SELECT " EXPERIMENT_COLUMNS " FROM experiments e JOIN requests r ON r.experiment = e.name WHERE e.name = ?", name);
+  Query q(db,
+          "SELECT " EXPERIMENT_COLUMNS " FROM experiments e JOIN requests r ON r.experiment = e.name WHERE e.name = ?",
+          name);
   return One(q, ReadExperiment);
 }
 
 Found<Experiment> FindRequest(Connection& db, const std::string& request_id) {
-  Query q(db, "SELECT " EXPERIMENT_COLUMNS " FROM requests r JOIN experiments e ON r.experiment = e.name WHERE r.request_id = ?",
+  Query q(db,
+          "SELECT " EXPERIMENT_COLUMNS
+          " FROM requests r JOIN experiments e ON r.experiment = e.name WHERE r.request_id = ?",
           request_id);
   return One(q, ReadExperiment);
 }
@@ -215,13 +223,14 @@ Found<Trial> FindTrial(Connection& db, const std::string& name) {
 }
 
 Rows<Trial> ListTrials(Connection& db, const std::string& experiment, int32_t position, int limit) {
-  Query q(db, "SELECT " TRIAL_COLUMNS " FROM trials WHERE experiment = ? AND position >= ? ORDER BY position LIMIT ?", experiment,
-          position, limit);
+  Query q(db, "SELECT " TRIAL_COLUMNS " FROM trials WHERE experiment = ? AND position >= ? ORDER BY position LIMIT ?",
+          experiment, position, limit);
   return All(q, ReadTrial);
 }
 
 Rows<Trial> TrialsWithFingerprint(Connection& db, const std::string& fingerprint) {
-  Query q(db, "SELECT " TRIAL_COLUMNS " FROM trials WHERE fingerprint = ? AND reused_from IS NULL ORDER BY id DESC", fingerprint);
+  Query q(db, "SELECT " TRIAL_COLUMNS " FROM trials WHERE fingerprint = ? AND reused_from IS NULL ORDER BY id DESC",
+          fingerprint);
   return All(q, ReadTrial);
 }
 
@@ -243,7 +252,8 @@ Rows<TrialJob> JobsOfExperiment(Connection& db, const std::string& experiment) {
 }
 
 Rows<core::Job> ListJobs(Connection& db, int64_t order, int limit) {
-  Query q(db, "SELECT " JOB_COLUMNS " FROM jobs j WHERE j.submit_order >= ? ORDER BY j.submit_order LIMIT ?", order, limit);
+  Query q(db, "SELECT " JOB_COLUMNS " FROM jobs j WHERE j.submit_order >= ? ORDER BY j.submit_order LIMIT ?", order,
+          limit);
   return All(q, ReadJob);
 }
 
@@ -261,11 +271,12 @@ Rows<AttemptRecord> AttemptsOfJob(Connection& db, const std::string& job) {
 }
 
 Rows<AttemptRecord> AttemptsOfExperiment(Connection& db, const std::string& experiment) {
-  Query q(db,
-          "SELECT DISTINCT " ATTEMPT_COLUMNS
-          " FROM trials t JOIN trial_jobs l ON l.trial = t.name JOIN attempts a ON a.job = l.job WHERE t.experiment = ? "
-          "ORDER BY a.job, a.number",
-          experiment);
+  Query q(
+      db,
+      "SELECT DISTINCT " ATTEMPT_COLUMNS
+      " FROM trials t JOIN trial_jobs l ON l.trial = t.name JOIN attempts a ON a.job = l.job WHERE t.experiment = ? "
+      "ORDER BY a.job, a.number",
+      experiment);
   Rows<AttemptRecord> records = All(q, ReadAttempt);
   if (!records.ok()) return records;
   if (absl::Status status = AddWarnings(db, *records); !status.ok()) return status;
@@ -280,13 +291,17 @@ absl::StatusOr<std::map<int32_t, int64_t>> Cursors(Connection& db, const std::st
   return cursors;
 }
 
-Rows<ScalarPoint> Scalars(Connection& db, const std::string& job, const std::string& series, int32_t min_update, int limit) {
+Rows<ScalarPoint> Scalars(Connection& db, const std::string& job, const std::string& series, int32_t min_update,
+                          int limit) {
   if (series.empty()) {
-    Query q(db, "SELECT name, step, value FROM measurement_scalars WHERE job = ? AND step >= ? ORDER BY step, name LIMIT ?", job,
-            min_update, limit);
+    Query q(db,
+            "SELECT name, step, value FROM measurement_scalars WHERE job = ? AND step >= ? ORDER BY step, name LIMIT ?",
+            job, min_update, limit);
     return All(q, ReadScalar);
   }
-  Query q(db, "SELECT name, step, value FROM measurement_scalars WHERE job = ? AND name = ? AND step >= ? ORDER BY step LIMIT ?",
+  Query q(db,
+          "SELECT name, step, value FROM measurement_scalars WHERE job = ? AND name = ? AND step >= ? ORDER BY step "
+          "LIMIT ?",
           job, series, min_update, limit);
   return All(q, ReadScalar);
 }
@@ -301,7 +316,9 @@ Rows<VectorPoint> Vectors(Connection& db, const std::string& job, const std::str
 }
 
 Rows<Series> ListSeries(Connection& db, const std::string& job) {
-  Query scalars(db, "SELECT name, '', count(*), max(step) FROM measurement_scalars WHERE job = ? GROUP BY name ORDER BY name", job);
+  Query scalars(
+      db, "SELECT name, '', count(*), max(step) FROM measurement_scalars WHERE job = ? GROUP BY name ORDER BY name",
+      job);
   Rows<Series> series = All(scalars, ReadSeries);
   if (!series.ok()) return series;
   Query vectors(db,
@@ -321,7 +338,8 @@ Found<Dataset> FindDataset(Connection& db, const std::string& name) {
 }
 
 Rows<Dataset> ListDatasets(Connection& db, const std::string& after, int limit) {
-  Query q(db, "SELECT " DATASET_COLUMNS " FROM datasets WHERE name > ? AND complete = 1 ORDER BY name LIMIT ?", after, limit);
+  Query q(db, "SELECT " DATASET_COLUMNS " FROM datasets WHERE name > ? AND complete = 1 ORDER BY name LIMIT ?", after,
+          limit);
   return All(q, ReadDataset);
 }
 
@@ -337,8 +355,8 @@ Found<Upload> FindUpload(Connection& db, const std::string& id) {
 }
 
 Found<Upload> FindUploadLike(Connection& db, const Upload& same) {
-  Query q(db, "SELECT " UPLOAD_COLUMNS " FROM uploads WHERE job = ? AND attempt = ? AND kind = ? AND sha256 = ?", same.job,
-          same.attempt, same.kind, same.sha256);
+  Query q(db, "SELECT " UPLOAD_COLUMNS " FROM uploads WHERE job = ? AND attempt = ? AND kind = ? AND sha256 = ?",
+          same.job, same.attempt, same.kind, same.sha256);
   return One(q, ReadUpload);
 }
 

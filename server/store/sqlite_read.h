@@ -21,7 +21,8 @@ Found<core::Job> FindJob(Connection& db, const std::string& name);
 Rows<AttemptRecord> AttemptsOfJob(Connection& db, const std::string& job);
 Rows<AttemptRecord> AttemptsOfExperiment(Connection& db, const std::string& experiment);
 absl::StatusOr<std::map<int32_t, int64_t>> Cursors(Connection& db, const std::string& job, int32_t attempt);
-Rows<ScalarPoint> Scalars(Connection& db, const std::string& job, const std::string& series, int32_t min_update, int limit);
+Rows<ScalarPoint> Scalars(Connection& db, const std::string& job, const std::string& series, int32_t min_update,
+                          int limit);
 Rows<VectorPoint> Vectors(Connection& db, const std::string& job, const std::string& stack, const std::string& series,
                           int32_t min_update, int limit);
 Rows<Series> ListSeries(Connection& db, const std::string& job);

@@ -119,12 +119,11 @@ class Writer {
 
 class SqliteStore final : public Store {
  public:
-  SqliteStore(std::string path, base::FileDescriptor lock, std::unique_ptr<Connection> writer, SqliteStoreOptions options)
-      : path_(std::move(path)),
-        options_(options),
-        lock_(std::move(lock)),
-        writer_(std::move(writer)),
-        thread_([this] { WriteUntilClosed(); }) {}
+  SqliteStore(std::string path, base::FileDescriptor lock, std::unique_ptr<Connection> writer,
+              SqliteStoreOptions options)
+      : path_(std::move(path)), options_(options), lock_(std::move(lock)), writer_(std::move(writer)), thread_([this] {
+          WriteUntilClosed();
+        }) {}
 
   ~SqliteStore() override {
     {
@@ -147,7 +146,9 @@ class SqliteStore final : public Store {
   absl::StatusOr<int64_t> NextExperimentId() override { return Read(sqlite::NextExperimentId); }
   Found<Experiment> FindExperiment(const std::string& name) override { return Read(sqlite::FindExperiment, name); }
   Found<Experiment> FindRequest(const std::string& id) override { return Read(sqlite::FindRequest, id); }
-  Rows<Experiment> ListExperiments(int64_t before, int limit) override { return Read(sqlite::ListExperiments, before, limit); }
+  Rows<Experiment> ListExperiments(int64_t before, int limit) override {
+    return Read(sqlite::ListExperiments, before, limit);
+  }
   Found<Trial> FindTrial(const std::string& name) override { return Read(sqlite::FindTrial, name); }
   Rows<Trial> ListTrials(const std::string& experiment, int32_t position, int limit) override {
     return Read(sqlite::ListTrials, experiment, position, limit);
@@ -158,20 +159,24 @@ class SqliteStore final : public Store {
   Rows<core::Job> ListJobs(int64_t order, int limit) override { return Read(sqlite::ListJobs, order, limit); }
   Found<core::Job> FindJob(const std::string& name) override { return Read(sqlite::FindJob, name); }
   Rows<AttemptRecord> AttemptsOfJob(const std::string& job) override { return Read(sqlite::AttemptsOfJob, job); }
-  Rows<AttemptRecord> AttemptsOfExperiment(const std::string& e) override { return Read(sqlite::AttemptsOfExperiment, e); }
+  Rows<AttemptRecord> AttemptsOfExperiment(const std::string& e) override {
+    return Read(sqlite::AttemptsOfExperiment, e);
+  }
   absl::StatusOr<std::map<int32_t, int64_t>> Cursors(const std::string& job, int32_t attempt) override {
     return Read(sqlite::Cursors, job, attempt);
   }
   Rows<ScalarPoint> Scalars(const std::string& job, const std::string& series, int32_t min_update, int limit) override {
     return Read(sqlite::Scalars, job, series, min_update, limit);
   }
-  Rows<VectorPoint> Vectors(const std::string& job, const std::string& stack, const std::string& series, int32_t min_update,
-                            int limit) override {
+  Rows<VectorPoint> Vectors(const std::string& job, const std::string& stack, const std::string& series,
+                            int32_t min_update, int limit) override {
     return Read(sqlite::Vectors, job, stack, series, min_update, limit);
   }
   Rows<Series> ListSeries(const std::string& job) override { return Read(sqlite::ListSeries, job); }
   Found<Dataset> FindDataset(const std::string& name) override { return Read(sqlite::FindDataset, name); }
-  Rows<Dataset> ListDatasets(const std::string& after, int limit) override { return Read(sqlite::ListDatasets, after, limit); }
+  Rows<Dataset> ListDatasets(const std::string& after, int limit) override {
+    return Read(sqlite::ListDatasets, after, limit);
+  }
   Rows<DatasetFile> FilesOfDataset(const std::string& name) override { return Read(sqlite::FilesOfDataset, name); }
   Found<Upload> FindUpload(const std::string& id) override { return Read(sqlite::FindUpload, id); }
   Found<Upload> FindUpload(const Upload& same) override { return Read(sqlite::FindUploadLike, same); }
@@ -200,7 +205,8 @@ class SqliteStore final : public Store {
 
   // Answers a question on a connection that nobody else uses meanwhile.
   template <typename Function, typename... Arguments>
-  auto Read(Function function, const Arguments&... arguments) -> decltype(function(std::declval<Connection&>(), arguments...)) {
+  auto Read(Function function, const Arguments&... arguments)
+      -> decltype(function(std::declval<Connection&>(), arguments...)) {
     absl::StatusOr<std::unique_ptr<Connection>> db = TakeReader();
     if (!db.ok()) return db.status();
     auto answer = function(**db, arguments...);
@@ -242,8 +248,8 @@ absl::StatusOr<base::FileDescriptor> TakeLock(const std::string& path) {
   if (!lock.ok()) return lock;
   if (flock(lock->get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return base::FileError(errno, "lock", absl::StrCat(path, ".lock"));
-    return absl::FailedPreconditionError(absl::StrCat(
-        "Another coordinator has the database ", path, " open. Stop it first, or give this one a folder of its own."));
+    return absl::FailedPreconditionError(absl::StrCat("Another coordinator has the database ", path,
+                                                      " open. Stop it first, or give this one a folder of its own."));
   }
   return lock;
 }

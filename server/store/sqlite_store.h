@@ -16,7 +16,8 @@ struct SqliteStoreOptions {
 };
 
 // Opens or creates the database, after bringing it to the newest schema. Holds PATH.lock as long as it lives.
-// FailedPrecondition: another process has it open, or its schema is newer than ours. PermissionDenied, ResourceExhausted.
+// FailedPrecondition: another process has it open, or its schema is newer than ours. PermissionDenied,
+// ResourceExhausted.
 absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& path, SqliteStoreOptions options = {});
 
 }  // namespace strata::store

@@ -98,7 +98,8 @@ TEST_F(SqliteStoreTest, AFullDiskIsSaidAndLeavesNothingHalf) {
   absl::Status status;
   int acknowledged = 0;
   for (; status.ok() && acknowledged < 10000; ++acknowledged) {
-    status = store->Apply({.writes = {AddWarning{kJob, 1, 2 * acknowledged, std::string(2000, 'x')}, AddWarning{kJob, 1, 2 * acknowledged + 1, std::string(2000, 'x')}}});
+    status = store->Apply({.writes = {AddWarning{kJob, 1, 2 * acknowledged, std::string(2000, 'x')},
+                                      AddWarning{kJob, 1, 2 * acknowledged + 1, std::string(2000, 'x')}}});
   }
   --acknowledged;
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
@@ -122,7 +123,8 @@ TEST_F(SqliteStoreTest, AKilledWritersAcknowledgedRowsAreAllThere) {
       _exit(1);
     }
     close(pipe_ends[1]);
-    for (int i = 0; i < 20 + 13 * round; ++i) ASSERT_EQ(read(pipe_ends[0], &told, sizeof(told)), static_cast<ssize_t>(sizeof(told)));
+    for (int i = 0; i < 20 + 13 * round; ++i)
+      ASSERT_EQ(read(pipe_ends[0], &told, sizeof(told)), static_cast<ssize_t>(sizeof(told)));
     kill(child, SIGKILL);
     while (read(pipe_ends[0], &told, sizeof(told)) == sizeof(told)) {
     }

@@ -25,29 +25,32 @@ absl::Status Run(Connection& db, const InsertExperiment& w) {
 absl::Status Run(Connection& db, const InsertTrial& w) {
   const Trial& t = w.trial;
   const std::optional<std::string> reused = t.reused_from.empty() ? std::nullopt : std::optional(t.reused_from);
-  return Query(db,
-               "INSERT INTO trials (name, experiment, position, spec, fingerprint, dataset, dataset_digest, reused_from, "
-               "updates, updates_done, best_nll, final_nll, unigram_nll, evidence, weights_sha256) "
-               "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-               t.name, t.experiment, t.position, t.spec_json, t.fingerprint, t.dataset, t.dataset_digest, reused, t.updates,
-               t.updates_done, t.best_nll, t.final_nll, t.unigram_nll, t.evidence, t.weights_sha256)
+  return Query(
+             db,
+             "INSERT INTO trials (name, experiment, position, spec, fingerprint, dataset, dataset_digest, reused_from, "
+             "updates, updates_done, best_nll, final_nll, unigram_nll, evidence, weights_sha256) "
+             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             t.name, t.experiment, t.position, t.spec_json, t.fingerprint, t.dataset, t.dataset_digest, reused,
+             t.updates, t.updates_done, t.best_nll, t.final_nll, t.unigram_nll, t.evidence, t.weights_sha256)
       .Run();
 }
 
 absl::Status Run(Connection& db, const PutJob& w) {
   const core::Job& j = w.job;
   return Query(db,
-               "INSERT INTO jobs (name, trial, kind, state, cause, message, upstream, accepts_diverged, submit_order, ranks, "
+               "INSERT INTO jobs (name, trial, kind, state, cause, message, upstream, accepts_diverged, submit_order, "
+               "ranks, "
                "attempts, failures, max_attempts, not_before, create_time, end_time, checkpoint_update) "
                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-               "ON CONFLICT (name) DO UPDATE SET state = excluded.state, cause = excluded.cause, message = excluded.message, "
+               "ON CONFLICT (name) DO UPDATE SET state = excluded.state, cause = excluded.cause, message = "
+               "excluded.message, "
                "upstream = excluded.upstream, accepts_diverged = excluded.accepts_diverged, "
                "submit_order = excluded.submit_order, ranks = excluded.ranks, attempts = excluded.attempts, "
                "failures = excluded.failures, max_attempts = excluded.max_attempts, not_before = excluded.not_before, "
                "end_time = excluded.end_time, checkpoint_update = excluded.checkpoint_update",
-               j.name, j.trial, core::Name(j.kind), core::Name(j.state), j.cause, j.message, j.upstream, j.accepts_diverged,
-               j.order, j.ranks, j.attempts, j.failures, j.max_attempts, j.not_before, j.create_time, j.end_time,
-               j.checkpoint_update)
+               j.name, j.trial, core::Name(j.kind), core::Name(j.state), j.cause, j.message, j.upstream,
+               j.accepts_diverged, j.order, j.ranks, j.attempts, j.failures, j.max_attempts, j.not_before,
+               j.create_time, j.end_time, j.checkpoint_update)
       .Run();
 }
 
@@ -62,13 +65,15 @@ absl::Status Run(Connection& db, const LinkJob& w) {
 absl::Status Run(Connection& db, const PutAttempt& w) {
   const core::Attempt& a = w.attempt;
   return Query(db,
-               "INSERT INTO attempts (job, number, places, start_time, end_time, outcome, cause, message, rendezvous, ranks_up) "
+               "INSERT INTO attempts (job, number, places, start_time, end_time, outcome, cause, message, rendezvous, "
+               "ranks_up) "
                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                "ON CONFLICT (job, number) DO UPDATE SET places = excluded.places, start_time = excluded.start_time, "
-               "end_time = excluded.end_time, outcome = excluded.outcome, cause = excluded.cause, message = excluded.message, "
+               "end_time = excluded.end_time, outcome = excluded.outcome, cause = excluded.cause, message = "
+               "excluded.message, "
                "rendezvous = excluded.rendezvous, ranks_up = excluded.ranks_up",
-               a.job, a.number, PlacesToJson(a.places), a.start_time, a.end_time, a.outcome, a.cause, a.message, a.rendezvous,
-               a.ranks_up)
+               a.job, a.number, PlacesToJson(a.places), a.start_time, a.end_time, a.outcome, a.cause, a.message,
+               a.rendezvous, a.ranks_up)
       .Run();
 }
 
@@ -77,8 +82,8 @@ absl::Status Run(Connection& db, const PutWorker& w) {
   return Query(db,
                "INSERT OR REPLACE INTO workers (name, uid, session, slots, state, last_seen, lease_end, version, host, "
                "advertise_address) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-               k.name, k.uid, k.session, SlotsToJson(k.slots), WorkerStateName(k.state), absl::ToUnixMicros(k.last_seen),
-               absl::ToUnixMicros(k.lease_end), k.version, k.host, k.advertise_address)
+               k.name, k.uid, k.session, SlotsToJson(k.slots), WorkerStateName(k.state),
+               absl::ToUnixMicros(k.last_seen), absl::ToUnixMicros(k.lease_end), k.version, k.host, k.advertise_address)
       .Run();
 }
 
@@ -92,10 +97,12 @@ absl::Status Run(Connection& db, const RecordStart& w) {
                             .Run();
   if (!status.ok()) return status;
   const int32_t last_kept = w.resumed_from.value_or(-1);
-  status = Query(db, "DELETE FROM measurement_scalars WHERE job = ? AND attempt < ? AND step > ?", w.job, w.attempt, last_kept)
+  status = Query(db, "DELETE FROM measurement_scalars WHERE job = ? AND attempt < ? AND step > ?", w.job, w.attempt,
+                 last_kept)
                .Run();
   if (!status.ok()) return status;
-  return Query(db, "DELETE FROM measurement_vectors WHERE job = ? AND attempt < ? AND step > ?", w.job, w.attempt, last_kept)
+  return Query(db, "DELETE FROM measurement_vectors WHERE job = ? AND attempt < ? AND step > ?", w.job, w.attempt,
+               last_kept)
       .Run();
 }
 
@@ -108,8 +115,8 @@ absl::Status Run(Connection& db, const AddWarning& w) {
 absl::Status Run(Connection& db, const AdvanceCursor& w) {
   int64_t stands = 0;
   {
-    Query query(db, "SELECT acknowledged_seq FROM event_cursors WHERE job = ? AND attempt = ? AND rank = ?", w.job, w.attempt,
-                w.rank);
+    Query query(db, "SELECT acknowledged_seq FROM event_cursors WHERE job = ? AND attempt = ? AND rank = ?", w.job,
+                w.attempt, w.rank);
     if (query.Next()) stands = query.Int(0);
     if (!query.status().ok()) return query.status();
   }
@@ -118,8 +125,8 @@ absl::Status Run(Connection& db, const AdvanceCursor& w) {
                                                       " are acknowledged up to ", stands, ", not ", w.expected,
                                                       ". Send those from ", stands + 1, " on."));
   }
-  return Query(db, "INSERT OR REPLACE INTO event_cursors (job, attempt, rank, acknowledged_seq) VALUES (?, ?, ?, ?)", w.job,
-               w.attempt, w.rank, w.seq)
+  return Query(db, "INSERT OR REPLACE INTO event_cursors (job, attempt, rank, acknowledged_seq) VALUES (?, ?, ?, ?)",
+               w.job, w.attempt, w.rank, w.seq)
       .Run();
 }
 
@@ -139,10 +146,12 @@ absl::Status Run(Connection& db, const PutScalars& w) {
 
 absl::Status Run(Connection& db, const PutVectors& w) {
   for (const VectorPoint& point : w.points) {
-    const std::string_view bytes(reinterpret_cast<const char*>(point.values.data()), point.values.size() * sizeof(double));
+    const std::string_view bytes(reinterpret_cast<const char*>(point.values.data()),
+                                 point.values.size() * sizeof(double));
     absl::Status status =
         Query(db,
-              "INSERT INTO measurement_vectors (job, stack, name, step, attempt, count, \"values\") VALUES (?, ?, ?, ?, ?, ?, ?) "
+              "INSERT INTO measurement_vectors (job, stack, name, step, attempt, count, \"values\") VALUES (?, ?, ?, "
+              "?, ?, ?, ?) "
               "ON CONFLICT (job, stack, name, step) DO UPDATE SET attempt = excluded.attempt, count = excluded.count, "
               "\"values\" = excluded.\"values\" WHERE excluded.attempt >= attempt",
               w.job, point.stack, point.series, point.update, w.attempt, static_cast<int64_t>(point.values.size()),
@@ -160,13 +169,14 @@ absl::Status Run(Connection& db, const UpdateTrial& w) {
                "best_nll = coalesce(?4, min(best_nll, ?3), ?3, best_nll), final_nll = coalesce(?5, final_nll), "
                "unigram_nll = coalesce(?6, unigram_nll), evidence = coalesce(?7, evidence), "
                "weights_sha256 = coalesce(?8, weights_sha256) WHERE name = ?1",
-               w.trial, w.updates_done, w.valid_nll, w.best_nll, w.final_nll, w.unigram_nll, w.evidence, w.weights_sha256)
+               w.trial, w.updates_done, w.valid_nll, w.best_nll, w.final_nll, w.unigram_nll, w.evidence,
+               w.weights_sha256)
       .Run();
 }
 
 absl::Status Run(Connection& db, const AddCheckpointEvent& w) {
-  return Query(db, "INSERT OR REPLACE INTO checkpoint_events (job, sha256, attempt, step) VALUES (?, ?, ?, ?)", w.job, w.sha256,
-               w.attempt, w.update)
+  return Query(db, "INSERT OR REPLACE INTO checkpoint_events (job, sha256, attempt, step) VALUES (?, ?, ?, ?)", w.job,
+               w.sha256, w.attempt, w.update)
       .Run();
 }
 
@@ -175,13 +185,15 @@ absl::Status Run(Connection& db, const PutDataset& w) {
   // Deleting takes the rows of its files along.
   absl::Status status = Query(db, "DELETE FROM datasets WHERE name = ?", d.name).Run();
   if (!status.ok()) return status;
-  status = Query(db, "INSERT INTO datasets (name, digest, task, manifest, bytes, create_time, complete) VALUES (?, ?, ?, ?, ?, ?, ?)",
+  status = Query(db,
+                 "INSERT INTO datasets (name, digest, task, manifest, bytes, create_time, complete) VALUES (?, ?, ?, "
+                 "?, ?, ?, ?)",
                  d.name, d.digest, d.task, d.manifest, d.bytes, d.create_time, d.complete)
                .Run();
   for (const DatasetFile& file : w.files) {
     if (!status.ok()) return status;
-    status = Query(db, "INSERT INTO dataset_files (dataset, path, bytes, sha256, complete) VALUES (?, ?, ?, ?, ?)", d.name,
-                   file.path, file.bytes, file.sha256, file.complete)
+    status = Query(db, "INSERT INTO dataset_files (dataset, path, bytes, sha256, complete) VALUES (?, ?, ?, ?, ?)",
+                   d.name, file.path, file.bytes, file.sha256, file.complete)
                  .Run();
   }
   return status;
@@ -197,12 +209,16 @@ absl::Status Run(Connection& db, const CompleteDataset& w) {
 
 absl::Status Run(Connection& db, const PutUpload& w) {
   const Upload& u = w.upload;
-  return Query(db, "INSERT INTO uploads (id, job, attempt, kind, sha256, bytes, step, file_name) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+  return Query(db,
+               "INSERT INTO uploads (id, job, attempt, kind, sha256, bytes, step, file_name) VALUES (?, ?, ?, ?, ?, ?, "
+               "?, ?)",
                u.id, u.job, u.attempt, u.kind, u.sha256, u.bytes, u.update, u.file_name)
       .Run();
 }
 
-absl::Status Run(Connection& db, const EraseUpload& w) { return Query(db, "DELETE FROM uploads WHERE id = ?", w.id).Run(); }
+absl::Status Run(Connection& db, const EraseUpload& w) {
+  return Query(db, "DELETE FROM uploads WHERE id = ?", w.id).Run();
+}
 
 absl::Status Run(Connection& db, const PutArtifact& w) {
   const Artifact& a = w.artifact;

@@ -67,7 +67,8 @@ class Store {
   // Last acknowledged event by rank.
   virtual absl::StatusOr<std::map<int32_t, int64_t>> Cursors(const std::string& job, int32_t attempt) = 0;
   // By update, from `min_update` on. An empty series means all of them, by update and name.
-  virtual Rows<ScalarPoint> Scalars(const std::string& job, const std::string& series, int32_t min_update, int limit) = 0;
+  virtual Rows<ScalarPoint> Scalars(const std::string& job, const std::string& series, int32_t min_update,
+                                    int limit) = 0;
   virtual Rows<VectorPoint> Vectors(const std::string& job, const std::string& stack, const std::string& series,
                                     int32_t min_update, int limit) = 0;
   // Scalars first, then vectors, by name and stack.

@@ -43,11 +43,16 @@ class StoreConformanceTest : public testing::TestWithParam<Kind> {
   // One experiment with one trial, its TRAIN job, and two attempts.
   void AddJob() {
     core::Job job{.name = kJob, .trial = kTrial, .order = 1, .attempts = 2, .create_time = kTime};
-    ASSERT_EQ(Apply({InsertExperiment{{1, "experiments/e-1", "request-1", "{}", kTime, 1}},
-                     InsertTrial{{.name = kTrial, .experiment = "experiments/e-1", .spec_json = "{}", .fingerprint = "f", .updates = 10}},
-                     PutJob{job}, LinkJob{kTrial, "train", kJob}, PutAttempt{{.job = kJob, .number = 1, .start_time = kTime}},
-                     PutAttempt{{.job = kJob, .number = 2, .start_time = kTime}}}),
-              absl::OkStatus());
+    ASSERT_EQ(
+        Apply({InsertExperiment{{1, "experiments/e-1", "request-1", "{}", kTime, 1}},
+               InsertTrial{{.name = kTrial,
+                            .experiment = "experiments/e-1",
+                            .spec_json = "{}",
+                            .fingerprint = "f",
+                            .updates = 10}},
+               PutJob{job}, LinkJob{kTrial, "train", kJob}, PutAttempt{{.job = kJob, .number = 1, .start_time = kTime}},
+               PutAttempt{{.job = kJob, .number = 2, .start_time = kTime}}}),
+        absl::OkStatus());
   }
   absl::Status PutScalar(int32_t attempt, const std::string& series, int32_t update, double value) {
     return Apply({PutScalars{kJob, attempt, {{series, update, value}}}});
@@ -63,11 +68,11 @@ class StoreConformanceTest : public testing::TestWithParam<Kind> {
   std::unique_ptr<Store> store_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Stores, StoreConformanceTest,
-                         testing::Values(Kind{"memory", [](const std::string&) { return MakeMemoryStore(); }},
-                                         Kind{"sqlite",
-                                              [](const std::string& folder) { return *OpenSqliteStore(folder + "/strata.db"); }}),
-                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Stores, StoreConformanceTest,
+    testing::Values(Kind{"memory", [](const std::string&) { return MakeMemoryStore(); }},
+                    Kind{"sqlite", [](const std::string& folder) { return *OpenSqliteStore(folder + "/strata.db"); }}),
+    [](const auto& info) { return info.param.name; });
 
 TEST_P(StoreConformanceTest, IsEmptyAtFirst) {
   EXPECT_EQ(*store_->NextExperimentId(), 1);
@@ -78,18 +83,52 @@ TEST_P(StoreConformanceTest, IsEmptyAtFirst) {
 
 TEST_P(StoreConformanceTest, GivesBackExperimentsTrialsAndJobsAsTheyWereStored) {
   const Experiment experiment{7, "experiments/e-7", "request-7", R"({"a":"ü"})", kTime, 2};
-  const Trial trial{.name = "experiments/e-7/trials/t1", .experiment = "experiments/e-7", .position = 0, .spec_json = "{\"x\":1}",
-                    .fingerprint = "abc", .dataset = "d", .dataset_digest = "dd", .updates = 600};
-  core::Job job{.name = "experiments/e-7/trials/t1/jobs/evaluate-1", .trial = trial.name, .kind = core::JobKind::kEvaluate,
-                .state = core::JobState::kDiverged, .cause = "c", .message = "m", .upstream = "u", .accepts_diverged = true, .order = 4,
-                .ranks = 2, .attempts = 1, .failures = 1, .max_attempts = 3, .not_before = kTime, .create_time = kTime,
-                .end_time = kTime + absl::Seconds(1), .checkpoint_update = 40};
-  const core::Attempt attempt{.job = job.name, .number = 1, .places = {{.rank = 1, .worker = "w1", .slot = 3, .up = true, .done = true}},
-                              .start_time = kTime, .outcome = "failed", .cause = "x", .message = "y", .rendezvous = "h:1", .ranks_up = 1};
-  core::Worker worker{.name = "w1", .uid = "u", .session = "s", .slots = {{2, "cpu", "0-1"}}, .state = core::WorkerState::kLost,
-                      .last_seen = kTime, .lease_end = kTime, .version = "v", .host = "h", .advertise_address = "a"};
-  ASSERT_EQ(Apply({InsertExperiment{experiment}, InsertTrial{trial}, PutJob{job}, LinkJob{trial.name, "evaluate-1", job.name},
-                   PutAttempt{attempt}, PutWorker{worker}}),
+  const Trial trial{.name = "experiments/e-7/trials/t1",
+                    .experiment = "experiments/e-7",
+                    .position = 0,
+                    .spec_json = "{\"x\":1}",
+                    .fingerprint = "abc",
+                    .dataset = "d",
+                    .dataset_digest = "dd",
+                    .updates = 600};
+  core::Job job{.name = "experiments/e-7/trials/t1/jobs/evaluate-1",
+                .trial = trial.name,
+                .kind = core::JobKind::kEvaluate,
+                .state = core::JobState::kDiverged,
+                .cause = "c",
+                .message = "m",
+                .upstream = "u",
+                .accepts_diverged = true,
+                .order = 4,
+                .ranks = 2,
+                .attempts = 1,
+                .failures = 1,
+                .max_attempts = 3,
+                .not_before = kTime,
+                .create_time = kTime,
+                .end_time = kTime + absl::Seconds(1),
+                .checkpoint_update = 40};
+  const core::Attempt attempt{.job = job.name,
+                              .number = 1,
+                              .places = {{.rank = 1, .worker = "w1", .slot = 3, .up = true, .done = true}},
+                              .start_time = kTime,
+                              .outcome = "failed",
+                              .cause = "x",
+                              .message = "y",
+                              .rendezvous = "h:1",
+                              .ranks_up = 1};
+  core::Worker worker{.name = "w1",
+                      .uid = "u",
+                      .session = "s",
+                      .slots = {{2, "cpu", "0-1"}},
+                      .state = core::WorkerState::kLost,
+                      .last_seen = kTime,
+                      .lease_end = kTime,
+                      .version = "v",
+                      .host = "h",
+                      .advertise_address = "a"};
+  ASSERT_EQ(Apply({InsertExperiment{experiment}, InsertTrial{trial}, PutJob{job},
+                   LinkJob{trial.name, "evaluate-1", job.name}, PutAttempt{attempt}, PutWorker{worker}}),
             absl::OkStatus());
   EXPECT_EQ(*store_->NextExperimentId(), 8);
   EXPECT_EQ(**store_->FindExperiment(experiment.name), experiment);
@@ -130,7 +169,8 @@ TEST_P(StoreConformanceTest, AFailingTransactionLeavesNoTrace) {
 TEST_P(StoreConformanceTest, AFailureFailsWhatRestsOnIt) {
   AddJob();
   EXPECT_FALSE(store_->Apply({.epoch = 5, .writes = {PutScalars{"no such job", 1, {{"a", 1, 1.0}}}}}).ok());
-  EXPECT_EQ(store_->Apply({.epoch = 5, .writes = {PutScalars{kJob, 1, {{"a", 1, 1.0}}}}}).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(store_->Apply({.epoch = 5, .writes = {PutScalars{kJob, 1, {{"a", 1, 1.0}}}}}).code(),
+            absl::StatusCode::kAborted);
   EXPECT_TRUE(store_->Apply({.epoch = 6, .writes = {PutScalars{kJob, 1, {{"a", 2, 1.0}}}}}).ok());
   EXPECT_TRUE(store_->Apply({.writes = {PutScalars{kJob, 1, {{"a", 3, 1.0}}}}}).ok());
   EXPECT_THAT(Scalars("a"), SizeIs(2));
@@ -175,7 +215,9 @@ TEST_P(StoreConformanceTest, OneValueAStepTheLatestAttempts) {
 TEST_P(StoreConformanceTest, AResumeSupersedesWhatLiesBeyondItsCheckpoint) {
   AddJob();
   for (const int update : {10, 20, 30}) {
-    ASSERT_TRUE(Apply({PutScalars{kJob, 1, {{"a", update, 1.0}}}, PutVectors{kJob, 1, {{"decoder", "v", update, {1.0}}}}}).ok());
+    ASSERT_TRUE(
+        Apply({PutScalars{kJob, 1, {{"a", update, 1.0}}}, PutVectors{kJob, 1, {{"decoder", "v", update, {1.0}}}}})
+            .ok());
   }
   ASSERT_TRUE(Apply({RecordStart{kJob, 2, "{}", 20}, PutScalars{kJob, 2, {{"a", 25, 2.0}}}}).ok());
   EXPECT_THAT(Scalars("a"), ElementsAre(std::pair(10, 1.0), std::pair(20, 1.0), std::pair(25, 2.0)));
@@ -190,8 +232,8 @@ TEST_P(StoreConformanceTest, ListsSeriesScalarsFirst) {
   ASSERT_TRUE(Apply({PutVectors{kJob, 1, {{"encoder", "n", 5, {1}}, {"decoder", "n", 7, {1}}}},
                      PutScalars{kJob, 1, {{"z", 1, 0}, {"b", 2, 0}, {"b", 9, 0}}}})
                   .ok());
-  EXPECT_THAT(*store_->ListSeries(kJob),
-              ElementsAre(Series{"b", "", 2, 9}, Series{"z", "", 1, 1}, Series{"n", "decoder", 1, 7}, Series{"n", "encoder", 1, 5}));
+  EXPECT_THAT(*store_->ListSeries(kJob), ElementsAre(Series{"b", "", 2, 9}, Series{"z", "", 1, 1},
+                                                     Series{"n", "decoder", 1, 7}, Series{"n", "encoder", 1, 5}));
 }
 
 TEST_P(StoreConformanceTest, ATrialsRowKeepsWhatIsNotGiven) {
@@ -214,7 +256,8 @@ TEST_P(StoreConformanceTest, ATrialsRowKeepsWhatIsNotGiven) {
 
 TEST_P(StoreConformanceTest, KeepsEnvironmentAndWarningsBesideTheSchedulersPart) {
   AddJob();
-  ASSERT_TRUE(Apply({RecordStart{kJob, 1, "{\"host\":\"h\"}", std::nullopt}, AddWarning{kJob, 1, 3, "second"}, AddWarning{kJob, 1, 2, "first"},
+  ASSERT_TRUE(Apply({RecordStart{kJob, 1, "{\"host\":\"h\"}", std::nullopt}, AddWarning{kJob, 1, 3, "second"},
+                     AddWarning{kJob, 1, 2, "first"},
                      PutAttempt{{.job = kJob, .number = 1, .start_time = kTime, .outcome = "failed"}}})
                   .ok());
   const auto records = *store_->AttemptsOfJob(kJob);
@@ -230,7 +273,8 @@ TEST_P(StoreConformanceTest, KeepsDatasetsAndHowFarTheyAre) {
   ASSERT_TRUE(Apply({PutDataset{dataset, {{"a", 4, "h1", false}, {"b", 8, "h2", false}}}}).ok());
   EXPECT_THAT(*store_->ListDatasets("", 10), IsEmpty());
   ASSERT_TRUE(Apply({CompleteDatasetFile{"d", "a"}}).ok());
-  EXPECT_THAT(*store_->FilesOfDataset("d"), ElementsAre(DatasetFile{"a", 4, "h1", true}, DatasetFile{"b", 8, "h2", false}));
+  EXPECT_THAT(*store_->FilesOfDataset("d"),
+              ElementsAre(DatasetFile{"a", 4, "h1", true}, DatasetFile{"b", 8, "h2", false}));
   ASSERT_TRUE(Apply({CompleteDataset{"d"}}).ok());
   EXPECT_THAT(*store_->ListDatasets("", 10), SizeIs(1));
   ASSERT_TRUE(Apply({PutDataset{dataset, {{"c", 1, "h3", false}}}}).ok());
@@ -243,8 +287,10 @@ TEST_P(StoreConformanceTest, KeepsUploadsAndArtifacts) {
   const Upload upload{"u1", kJob, 1, "checkpoint_final", "h", 5, 10, "f"};
   ASSERT_TRUE(Apply({PutUpload{upload}}).ok());
   EXPECT_EQ(**store_->FindUpload("u1"), upload);
-  EXPECT_TRUE(store_->FindUpload(Upload{.job = kJob, .attempt = 1, .kind = "checkpoint_final", .sha256 = "h"})->has_value());
-  EXPECT_FALSE(store_->FindUpload(Upload{.job = kJob, .attempt = 2, .kind = "checkpoint_final", .sha256 = "h"})->has_value());
+  EXPECT_TRUE(
+      store_->FindUpload(Upload{.job = kJob, .attempt = 1, .kind = "checkpoint_final", .sha256 = "h"})->has_value());
+  EXPECT_FALSE(
+      store_->FindUpload(Upload{.job = kJob, .attempt = 2, .kind = "checkpoint_final", .sha256 = "h"})->has_value());
   const Artifact first{"n1", kTrial, "checkpoint_final", "h", 5, 10, kJob, 1, "f", kTime};
   Artifact second = first;
   second.name = "n2";
