@@ -142,6 +142,11 @@ std::string WeightsHash(const std::vector<model::NamedParameter>& parameters) {
 CheckpointStore::CheckpointStore(fs::path folder, int64_t keep, EventLog* events)
     : folder_(std::move(folder)), keep_(keep), events_(events) {
   fs::create_directories(folder_);
+  std::vector<fs::path> torn;  // of a trainer that was killed while it wrote
+  for (const auto& found : fs::directory_iterator(folder_)) {
+    if (found.path().extension() == ".partial") torn.push_back(found.path());
+  }
+  for (const fs::path& file : torn) fs::remove(file);
   ReadIndex();
 }
 

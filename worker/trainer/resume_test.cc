@@ -161,6 +161,14 @@ TEST_F(ResumeTest, WithoutAnIndexTheFilesOwnHashesAreHeld) {
   EXPECT_EQ(LastEvent("whole", 2).at("weights_sha256"), LastEvent("whole", 1).at("weights_sha256"));
 }
 
+TEST_F(ResumeTest, WhatAKilledTrainerLeftHalfWrittenIsRemoved) {
+  ASSERT_EQ(Train("whole", 1), 0);
+  const fs::path partial = folder_ / "whole/checkpoints/update-00000028.safetensors.partial";
+  std::ofstream(partial) << "half";
+  ASSERT_EQ(Train("whole", 2, {"--resume"}), 0) << last_error_;
+  EXPECT_FALSE(fs::exists(partial));
+}
+
 TEST_F(ResumeTest, NoIntactCheckpointIsAFailureWithItsCause) {
   ASSERT_EQ(Train("whole", 1), 0);
   for (const auto& entry : fs::directory_iterator(folder_ / "whole" / "checkpoints")) {
