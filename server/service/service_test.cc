@@ -88,8 +88,6 @@ TEST(CreateExperimentTest, RefusesBadInputNamingTheField) {
       {[](S& s) { s.mutable_base()->mutable_model()->set_depth("0L-3L"); }, grpc::INVALID_ARGUMENT, "depth"},
       {[](S& s) { s.mutable_base()->mutable_train()->set_learning_rate(-1); }, grpc::INVALID_ARGUMENT,
        "train.learning_rate"},
-      {[](S& s) { s.mutable_base()->mutable_train()->set_warmup(601); }, grpc::INVALID_ARGUMENT,
-       "train.warmup is 601 but train.updates is 600"},
       {[](S& s) { s.mutable_base()->mutable_model()->set_heads(5); }, grpc::INVALID_ARGUMENT, "heads"},
       {[](S& s) { s.mutable_base()->mutable_task()->set_dataset("other"); }, grpc::FAILED_PRECONDITION,
        "strata data add"},

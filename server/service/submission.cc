@@ -105,11 +105,6 @@ absl::Status CheckWhatThisVersionCannotDo(const v1::TrialSpec& spec) {
     return absl::InvalidArgumentError(absl::StrCat("resources.ranks is ", spec.resources().ranks(),
                                                    ", but this version trains with one rank a trial. Leave it at 1."));
   }
-  if (spec.train().warmup() > spec.train().updates()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("train.warmup is ", spec.train().warmup(), " but train.updates is ", spec.train().updates(),
-                     ": training would end inside the warm-up. Lower the one or raise the other."));
-  }
   return absl::OkStatus();
 }
 
