@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 
@@ -10,7 +11,10 @@
 namespace strata::service {
 namespace {
 
-constexpr auto kTick = std::chrono::seconds(1);
+// Ticks stand close enough for the controller to tell a sleep (a gap of half a lease) from its own pace.
+std::chrono::nanoseconds TickInterval(absl::Duration lease) {
+  return absl::ToChronoNanoseconds(std::min(absl::Seconds(1), lease / 8));
+}
 
 std::chrono::nanoseconds Std(absl::Duration duration) { return absl::ToChronoNanoseconds(duration); }
 
@@ -186,9 +190,10 @@ int64_t Coordinator::AwaitRelease(int64_t seen, absl::Duration wait) {
 }
 
 void Coordinator::Tick() {
+  const auto interval = TickInterval(options_.lease_duration);
   for (;;) {
     {
-      const auto end = std::chrono::steady_clock::now() + kTick;
+      const auto end = std::chrono::steady_clock::now() + interval;
       base::MutexLock lock(mutex_);
       while (!stopping_ && std::chrono::steady_clock::now() < end) {
         stepped_.WaitFor(mutex_, end - std::chrono::steady_clock::now());

@@ -7,7 +7,7 @@ import time
 
 from cluster import SPEC, Cluster, run
 
-GRID = SPEC.format(name="kill", updates=120, schemes="post_ln, pre_ln, b2t", seeds="1, 2")
+GRID = SPEC.format(name="kill", updates=600, schemes="post_ln, pre_ln, b2t", seeds="1, 2")
 KILLS = 12
 
 

@@ -10,7 +10,7 @@ from cluster import SPEC, Cluster, Skipped, free_port, run, until
 
 QUERIES = ["strata_trial_loss", "strata_trial_learning_rate", "strata_trial_tokens_per_second",
            'strata_trial_gradient_norm{stack="encoder"}', 'strata_trial_gradient_norm{stack="decoder",layer="1"}',
-           "strata_queue_jobs", "strata_workers"]
+           'strata_jobs{state="RUNNING"}', "strata_workers", "strata_slots"]
 
 
 def page(port):
