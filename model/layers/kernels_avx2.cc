@@ -1,3 +1,3 @@
 #define STRATA_KERNEL_NAMESPACE kernels_avx2
 #define STRATA_VECTOR_BYTES 32
-#include "model/layers/kernels_body.h"
+#include "model/layers/kernels_body.inc"
