@@ -105,7 +105,7 @@ void AddCheckpoints(CLI::App& app, Context& context) {
   CLI::App* command = AddCommand(app, context, "checkpoints",
                                  "List a trial's checkpoints and other files, or download one and check its hash.",
                                  {"strata checkpoints quickstart-1/t3",
-                                  "strata checkpoints quickstart-1/t3 --download final --to b2t.safetensors"});
+                                  "strata checkpoints quickstart-1/t3 --download final --to weights.safetensors"});
   static CheckpointsOptions options;
   command->add_option("TRIAL", options.trial, "Trial")->required();
   command->add_option("--download", options.download, "Artifact, or kind: final, best, resumable, hypotheses");
