@@ -1,8 +1,9 @@
-// Fresh models against the statistics of the authors' (tests/golden/data/init_stats.json, d 512): tensors that are constant
-// there agree exactly, the others in mean and standard deviation within 5 standard errors of the difference of two samples.
+// Fresh models against the statistics of the authors' (tests/golden/data/init_stats.json, d 512): tensors that are
+// constant there agree exactly, the others in mean and standard deviation within 5 standard errors of the difference of
+// two samples.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -43,13 +44,19 @@ TEST_P(InitialisationTest, AgreesWithTheAuthorsCode) {
   const InitialCase& c = GetParam();
   at::Generator generator = at::detail::getDefaultCPUGenerator();
   generator.set_current_seed(11);
-  const auto model = CreateModel({.scheme = c.scheme, .encoder_layers = c.layers, .decoder_layers = c.layers, .vocabulary = 4000, .rescale_init = c.rescale});
+  const auto model = CreateModel({.scheme = c.scheme,
+                                  .encoder_layers = c.layers,
+                                  .decoder_layers = c.layers,
+                                  .vocabulary = 4000,
+                                  .rescale_init = c.rescale});
   std::map<std::string, at::Tensor> tensors;
   for (const auto& [name, tensor] : model->Parameters()) tensors[name] = tensor.detach();
   std::map<std::string, at::Tensor> parts;
-  for (const NamedView& view : model->FairseqViews()) parts[view.name] = tensors.at(view.parameter).narrow(0, view.begin, view.rows);
+  for (const NamedView& view : model->FairseqViews())
+    parts[view.name] = tensors.at(view.parameter).narrow(0, view.begin, view.rows);
+  const nlohmann::json statistics = Statistics().at(c.row);
   size_t compared = 0;
-  for (const auto& [name, theirs] : Statistics().at(c.row).items()) {
+  for (const auto& [name, theirs] : statistics.items()) {
     ASSERT_EQ(parts.count(name), 1u) << name;
     const at::Tensor ours = parts.at(name).to(at::kDouble);
     ASSERT_EQ(nlohmann::json(ours.sizes().vec()), theirs.at("shape")) << name;
@@ -59,7 +66,8 @@ TEST_P(InitialisationTest, AgreesWithTheAuthorsCode) {
       EXPECT_EQ(ours.max().item<double>(), mean) << name;
     } else {
       EXPECT_LT(std::abs(ours.mean().item<double>() - mean), 5 * std::sqrt(2 / n) * deviation) << name;
-      EXPECT_LT(std::abs(ours.std().item<double>() - deviation), 5 * std::sqrt(2.0) * DeviationError(ours, deviation)) << name;
+      EXPECT_LT(std::abs(ours.std().item<double>() - deviation), 5 * std::sqrt(2.0) * DeviationError(ours, deviation))
+          << name;
     }
     ++compared;
   }
@@ -67,11 +75,14 @@ TEST_P(InitialisationTest, AgreesWithTheAuthorsCode) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, InitialisationTest,
-                         ::testing::Values(InitialCase{"post_6L6L", "post_ln", 6, false}, InitialCase{"post_6L6L", "pre_ln", 6, false},
-                                           InitialCase{"post_6L6L", "b2t", 6, false}, InitialCase{"b2t_6L6L", "b2t", 6, true}),
+                         ::testing::Values(InitialCase{"post_6L6L", "post_ln", 6, false},
+                                           InitialCase{"post_6L6L", "pre_ln", 6, false},
+                                           InitialCase{"post_6L6L", "b2t", 6, false},
+                                           InitialCase{"b2t_6L6L", "b2t", 6, true}),
                          [](const auto& info) { return info.param.row + "_as_" + info.param.scheme; });
 INSTANTIATE_TEST_SUITE_P(DeepRows, InitialisationTest,
-                         ::testing::Values(InitialCase{"post_18L18L", "post_ln", 18, false}, InitialCase{"b2t_18L18L", "b2t", 18, true}),
+                         ::testing::Values(InitialCase{"post_18L18L", "post_ln", 18, false},
+                                           InitialCase{"b2t_18L18L", "b2t", 18, true}),
                          [](const auto& info) { return info.param.row; });
 
 // Matched comparison: what two schemes share starts in the same bits, whatever else one of them has.
@@ -79,7 +90,13 @@ TEST(InitialisationTest, DependsOnSeedAndNameOnly) {
   const auto make = [](const std::string& scheme) {
     at::Generator generator = at::detail::getDefaultCPUGenerator();
     generator.set_current_seed(3);
-    return CreateModel({.scheme = scheme, .encoder_layers = 2, .decoder_layers = 2, .dim = 16, .ffn_dim = 32, .heads = 2, .vocabulary = 30});
+    return CreateModel({.scheme = scheme,
+                        .encoder_layers = 2,
+                        .decoder_layers = 2,
+                        .dim = 16,
+                        .ffn_dim = 32,
+                        .heads = 2,
+                        .vocabulary = 30});
   };
   const auto pre = make("pre_ln"), post = make("post_ln");
   std::map<std::string, at::Tensor> tensors;
