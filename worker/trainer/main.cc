@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "model/layers/memory.h"
 #include "model/tasks/describe.h"
 #include "worker/trainer/evaluate.h"
 #include "worker/trainer/failure.h"
@@ -154,6 +155,7 @@ int RunAndReport(const Arguments& a) {
 }
 
 int Main(int argc, char** argv) {
+  model::KeepFreedMemory();
   InstallSignalHandlers();
   Arguments arguments;
   CLI::App app(
