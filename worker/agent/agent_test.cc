@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "server/base/sha256.h"
 #include "worker/agent/fake_coordinator.h"
 #include "worker/agent/file.h"
 

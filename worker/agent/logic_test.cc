@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/sha256.h"
 #include "worker/agent/dataset_cache.h"
 #include "worker/agent/fake_coordinator.h"
 #include "worker/agent/file.h"
