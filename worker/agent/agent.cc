@@ -201,6 +201,9 @@ absl::Status Agent::Serve() {
 void Agent::Apply(const std::vector<Assignment>& assigned) {
   base::MutexLock lock(mutex_);
   assigned_ = assigned;
+  std::erase_if(over_, [&](const AttemptId& id) {
+    return std::none_of(assigned.begin(), assigned.end(), [&](const Assignment& a) { return a.id == id; });
+  });
   Follow();
 }
 

@@ -86,7 +86,7 @@ absl::Status Fetch(const Download& download, const std::function<bool()>& give_u
       ::unlink(part.c_str());  // once more from its beginning: the part of an earlier try may be to blame
       if (++spoiled == 2) {
         return absl::DataLossError(
-            absl::StrCat(download.path, " arrives with SHA-256 ", *hash, " instead of ", download.sha256));
+            absl::StrCat("it arrives with SHA-256 ", *hash, " instead of ", download.sha256, "."));
       }
       continue;
     }
@@ -168,6 +168,11 @@ absl::Status DatasetCache::FetchFiles(const std::string& dataset, const std::str
                               return coordinator_.ReadDatasetFile(dataset, file.path, offset, sink);
                             }};
     absl::Status status = strata::agent::Fetch(download, give_up);
+    if (status.code() == absl::StatusCode::kDataLoss) {
+      return absl::DataLossError(absl::StrCat("The coordinator's copy of ", file.path, " of ", dataset, " is damaged: ",
+                                              status.message(), " Put the file of the prepared dataset back in the ",
+                                              "folder ", dataset, " of the coordinator's data, then retry the job."));
+    }
     if (!status.ok()) return status;
   }
   return base::WriteFileAtomically(folder + "/manifest.json", info->manifest);

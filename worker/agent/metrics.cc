@@ -81,9 +81,11 @@ class Server final : public MetricsServer {
 absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& listen, const Stats& stats) {
   try {
     return std::unique_ptr<MetricsServer>(std::make_unique<Server>(listen, stats));
-  } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat("--metrics-listen: cannot listen on ", listen, " (", error.what(),
-                                            "). Is the port in use? Give another, or none."));
+  } catch (const std::exception&) {  // what it says names only the HTTP server
+    return absl::FailedPreconditionError(
+        absl::StrCat("Cannot serve metrics on ", listen,
+                     ": the port is in use, or the address is not this machine's. Give another --metrics-listen, or "
+                     "none."));
   }
 }
 

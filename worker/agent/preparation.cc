@@ -79,6 +79,10 @@ bool Preparation::Prepare(const Assignment& assignment, const std::function<bool
   if (assignment.kind == JobKind::kTrain) {
     status = PlaceCheckpoint(assignment, prepared->out_folder + "/checkpoints", give_up);
     if (!status.ok()) return fail(status, "checkpoint_corrupt", "checkpoint_corrupt");
+  } else if (assignment.kind == JobKind::kEvaluate && assignment.checkpoint_artifact.empty()) {
+    return fail(absl::NotFoundError("The coordinator has no weights to evaluate: the training left none, or they were "
+                                    "deleted. Train the trial anew: submit it with --force."),
+                "checkpoint_corrupt", "checkpoint_corrupt");
   } else if (!assignment.checkpoint_artifact.empty()) {
     auto weights = FetchWeights(assignment, give_up);
     if (!weights.ok()) return fail(weights.status(), "checkpoint_corrupt", "checkpoint_corrupt");
@@ -93,7 +97,10 @@ absl::Status Preparation::FetchArtifact(const Assignment& assignment, const std:
   const Download download{path, -1, assignment.checkpoint_sha256, [&](int64_t offset, const ByteSink& sink) {
                             return coordinator_.ReadArtifact(assignment.checkpoint_artifact, offset, sink);
                           }};
-  return Fetch(download, give_up);
+  absl::Status status = Fetch(download, give_up);
+  if (status.code() != absl::StatusCode::kDataLoss) return status;
+  return absl::DataLossError(
+      absl::StrCat("The coordinator's copy of ", assignment.checkpoint_file_name, " is damaged: ", status.message()));
 }
 
 absl::Status Preparation::PlaceCheckpoint(const Assignment& assignment, const std::string& folder,
