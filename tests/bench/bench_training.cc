@@ -3,7 +3,9 @@
 //
 //   model SCHEME DIM FFN HEADS LAYERS VOCABULARY SENTENCES LENGTH   makes a model and a batch      -> ready PARAMETERS
 //   step N          N updates of the newest model (forward, backward, Adam)   -> processor seconds of the fastest
-//   pairs N A B     after two `model` lines: N updates of each, alternating   -> median of the ratios second / first
+//   pairs N         after two `model` lines: N updates of each, alternating   -> median of the ratios second / first,
+//   and
+//                   its standard error (a loaded machine shows here)
 //   gemm            -> GFLOP/s of a large single-precision matrix product
 //
 // One thread, fp32, dropout 0.1, label smoothing 0.1; SENTENCES sentences of LENGTH source and LENGTH target tokens.
@@ -14,10 +16,12 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/layers/memory.h"
@@ -54,7 +58,8 @@ struct Training {
 Training Make(std::istream& in) {
   strata::model::ModelConfig config;
   int64_t layers = 0, sentences = 0, length = 0;
-  if (!(in >> config.scheme >> config.dim >> config.ffn_dim >> config.heads >> layers >> config.vocabulary >> sentences >> length)) {
+  if (!(in >> config.scheme >> config.dim >> config.ffn_dim >> config.heads >> layers >> config.vocabulary >>
+        sentences >> length)) {
     throw std::invalid_argument("model SCHEME DIM FFN HEADS LAYERS VOCABULARY SENTENCES LENGTH");
   }
   config.encoder_layers = config.decoder_layers = layers;
@@ -64,7 +69,8 @@ Training Make(std::istream& in) {
   Batch& batch = training.batch;
   batch.source_BS = at::randint(4, config.vocabulary, {sentences, length}, at::kLong);
   batch.target_BT = at::randint(4, config.vocabulary, {sentences, length}, at::kLong);
-  batch.target_input_BT = at::cat({at::full({sentences, 1}, strata::model::kEos, at::kLong), batch.target_BT.narrow(1, 0, length - 1)}, 1);
+  batch.target_input_BT =
+      at::cat({at::full({sentences, 1}, strata::model::kEos, at::kLong), batch.target_BT.narrow(1, 0, length - 1)}, 1);
   batch.target_tokens = sentences * length;
   batch.sentences = sentences;
   return training;
@@ -81,8 +87,14 @@ double GemmRate() {
   return 2.0 * 1024 * 1024 * 1024 / best * 1e-9;
 }
 
-// Median over pairs of second / first, both trained in turn.
-double PairRatio(Training& first, Training& second, int pairs) {
+// Of a sorted list.
+double Median(const std::vector<double>& values) {
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+// Median over pairs of second / first, both trained in turn, and its standard error by the median absolute deviation.
+std::pair<double, double> PairRatio(Training& first, Training& second, int pairs) {
   std::vector<double> ratios;
   for (int i = 0; i < pairs; ++i) {
     // Who goes first changes, so that neither always finds the caches warm.
@@ -91,8 +103,11 @@ double PairRatio(Training& first, Training& second, int pairs) {
     ratios.push_back(swapped ? one / two : two / one);
   }
   std::sort(ratios.begin(), ratios.end());
-  const size_t middle = ratios.size() / 2;
-  return ratios.size() % 2 == 1 ? ratios[middle] : (ratios[middle - 1] + ratios[middle]) / 2;
+  const double median = Median(ratios);
+  std::vector<double> deviations;
+  for (const double ratio : ratios) deviations.push_back(std::abs(ratio - median));
+  std::sort(deviations.begin(), deviations.end());
+  return {median, 1.2533 * 1.4826 * Median(deviations) / std::sqrt(static_cast<double>(ratios.size()))};
 }
 
 std::string Answer(const std::string& line, std::vector<Training>& trainings) {
@@ -115,7 +130,8 @@ std::string Answer(const std::string& line, std::vector<Training>& trainings) {
   } else if (command == "pairs" && trainings.size() >= 2) {
     int count = 1;
     in >> count;
-    out << PairRatio(trainings[trainings.size() - 2], trainings.back(), count);
+    const auto [ratio, error] = PairRatio(trainings[trainings.size() - 2], trainings.back(), count);
+    out << ratio << " " << error;
   } else if (command == "gemm") {
     out << GemmRate();
   } else {
