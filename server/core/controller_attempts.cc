@@ -86,7 +86,8 @@ absl::Status ControllerRules::On(const AttemptCompleted& event) {
     c_.desks_[event.worker].barred_until = now_ + c_.options_.lease_duration;
     Requeue(key, absl::StrCat("Worker ", event.worker, " stopped it while shutting down."));
   } else if (!succeeded && !diverged) {
-    Fail(key, "failed", event.cause, event.message);
+    if (event.fall_back_to.has_value()) Changed(event.job).checkpoint_update = *event.fall_back_to;
+    Fail(key, "failed", event.cause, event.message, event.fall_back_to.has_value());
   } else if (AllDone(found->second)) {  // all ranks hold the same weights, so the last to complete speaks for all
     End(key, event.outcome, event.cause, event.message);
     Job& job = Changed(event.job);
@@ -141,21 +142,26 @@ void ControllerRules::End(const AttemptKey& key, std::string_view outcome, std::
 }
 
 void ControllerRules::Fail(const AttemptKey& key, std::string_view outcome, std::string_view cause,
-                           const std::string& message) {
+                           const std::string& message, bool mends) {
   if (c_.state_.jobs.at(key.first).state == JobState::kCancelling) return CancelEnded(key);
   End(key, outcome, cause, message);
   Job& job = Changed(key.first);
   ++job.failures;
-  const bool again = CanMend(cause) && job.failures < job.max_attempts;
+  mends = mends || CanMend(cause);
+  const bool again = mends && job.failures < job.max_attempts;
   Move(job, again ? JobEvent::kRequeued : JobEvent::kFailed);
   job.cause = cause;
   job.message = message;
   if (again) {
     job.not_before = now_ + Backoff(job.failures, c_.options_.first_backoff, c_.options_.longest_backoff);
+    if (cause == "checkpoint_corrupt") {
+      absl::StrAppend(&job.message, message.empty() ? "" : " ",
+                      job.checkpoint_update < 0 ? "No older one is left: it begins anew."
+                                                : absl::StrCat("It goes on from update ", job.checkpoint_update, "."));
+    }
     return;
   }
-  if (CanMend(cause))
-    absl::StrAppend(&job.message, message.empty() ? "" : " ", "Given up after ", job.failures, " failures.");
+  if (mends) absl::StrAppend(&job.message, message.empty() ? "" : " ", "Given up after ", job.failures, " failures.");
   CancelDependents(job, false);
 }
 

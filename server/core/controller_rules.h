@@ -55,8 +55,9 @@ class ControllerRules {
   // Ends a live attempt; its slots are free, and every worker that has ranks of it is woken to end them.
   void End(const AttemptKey& key, std::string_view outcome, std::string_view cause, std::string_view message);
   // The attempt failed. A job that is CANCELLING becomes CANCELLED; others are queued again if that can help, or
-  // FAILED.
-  void Fail(const AttemptKey& key, std::string_view outcome, std::string_view cause, const std::string& message);
+  // FAILED. `mends`: another attempt can do better, though not every one with this cause could.
+  void Fail(const AttemptKey& key, std::string_view outcome, std::string_view cause, const std::string& message,
+            bool mends = false);
   // The attempt ended through nobody's fault: the job waits for another.
   void Requeue(const AttemptKey& key, const std::string& message);
   void CancelEnded(const AttemptKey& key);

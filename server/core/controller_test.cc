@@ -95,6 +95,30 @@ TEST_F(ControllerTest, AnOlderCheckpointDoesNotReplaceANewerOne) {
   EXPECT_EQ(controller_.state().jobs.at("a").checkpoint_update, 100);
 }
 
+TEST_F(ControllerTest, ADamagedCheckpointIsFollowedByTheOneBefore) {
+  ASSERT_TRUE(Step(WorkerRegistered{MakeWorker("w1", 1), {}}).ok());
+  ASSERT_TRUE(Step(JobsSubmitted{{Job{.name = "a"}}}).ok());
+  ASSERT_TRUE(Step(CheckpointAcknowledged{"a", 1, 200}).ok());
+  ASSERT_TRUE(Step(AttemptCompleted{"a", 1, "w1", "failed", true, "crashed"}).ok());
+  const auto damaged = [&](int32_t attempt, std::optional<int32_t> older) {
+    ASSERT_TRUE(Step(Ticked{}, absl::Minutes(attempt)).ok());
+    ASSERT_TRUE(Step(AttemptCompleted{"a", attempt, "w1", "failed", true, "checkpoint_corrupt", "Damaged.", older},
+                     absl::Minutes(attempt))
+                    .ok());
+  };
+  damaged(2, 100);
+  const Job& job = controller_.state().jobs.at("a");
+  EXPECT_EQ(job.state, JobState::kQueued);
+  EXPECT_EQ(job.checkpoint_update, 100);
+  EXPECT_EQ(job.cause, "checkpoint_corrupt");
+  EXPECT_EQ(job.message, "Damaged. It goes on from update 100.");
+  damaged(3, -1);  // the last one: from the beginning
+  EXPECT_EQ(job.state, JobState::kQueued);
+  EXPECT_EQ(job.checkpoint_update, -1);
+  damaged(4, std::nullopt);  // nothing is left that could be damaged: no retry mends it
+  EXPECT_EQ(job.state, JobState::kFailed);
+}
+
 TEST_F(ControllerTest, WhatAnAgentKnewAndNoLongerListsIsLost) {
   ASSERT_TRUE(Step(WorkerRegistered{MakeWorker("w1", 1), {}}).ok());
   const int64_t before = controller_.Generation("w1");

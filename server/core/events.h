@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -52,6 +53,9 @@ struct AttemptCompleted {
   std::string outcome;         // succeeded, diverged, stopped, failed
   bool trained_to_end = true;  // with diverged: false when it stopped at the verdict
   std::string cause, message;
+  // With the cause checkpoint_corrupt: update of the checkpoint to go on from instead; -1: the beginning. Unset: there
+  // is nothing to fall back to.
+  std::optional<int32_t> fall_back_to;
 };
 struct CancelRequested {
   std::string job;

@@ -61,7 +61,7 @@ constexpr CauseRule kCauses[] = {
     {"bad_spec", false},
     {"data_error", false},
     {"dataset_missing", false},     // a person has to register it
-    {"checkpoint_corrupt", false},  // no older one was left to fall back to
+    {"checkpoint_corrupt", false},  // unless there is an older one to fall back to
 };
 
 }  // namespace

@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/file.h"
 #include "server/service/names.h"
 
 namespace strata::service {
@@ -48,7 +50,7 @@ void Checkpoints::Prune(const core::Job& job) {
   if (!artifacts.ok()) return;
   const bool over = job.state == core::JobState::kSucceeded || job.state == core::JobState::kDiverged;
   std::vector<store::Artifact> drop;
-  std::map<std::string, int> kept;
+  int kept = 0;
   std::vector<store::Artifact> sorted = *artifacts;
   std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.update > b.update; });
   for (const store::Artifact& artifact : sorted) {
@@ -56,21 +58,69 @@ void Checkpoints::Prune(const core::Job& job) {
     if (artifact.kind == "checkpoint_resumable") {
       // Newer ones than the confirmed one do not count: their event may be lost yet.
       const bool newer = artifact.update > job.checkpoint_update;
-      if (over || (!newer && ++kept[artifact.kind] > kResumableKept)) drop.push_back(artifact);
-    } else if (artifact.kind == "checkpoint_best" && ++kept[artifact.kind] > 1) {
-      drop.push_back(artifact);
+      if (over || (!newer && ++kept > kResumableKept)) drop.push_back(artifact);
     }
   }
-  if (drop.empty()) return;
+  // Newest first as they came, not by update: what an attempt measured beyond its last checkpoint does not count once
+  // another has gone on from there.
+  bool best_kept = false;
+  for (const store::Artifact& artifact : *artifacts) {
+    if (artifact.job != job.name || artifact.kind != "checkpoint_best") continue;
+    if (std::exchange(best_kept, true)) drop.push_back(artifact);
+  }
+  if (const absl::Status status = Delete(drop); !status.ok())
+    spdlog::warn("Old checkpoints of {} were not deleted: {}", job.name, std::string(status.message()));
+}
+
+absl::StatusOr<std::optional<int32_t>> Checkpoints::AfterDamage(const std::string& job, int32_t attempt) {
+  const auto row = coordinator_.store().FindJob(job);
+  if (!row.ok()) return row.status();
+  if (!row->has_value() || (*row)->checkpoint_update < 0) return std::nullopt;
+  const int32_t newest = (*row)->checkpoint_update;
+  const auto attempts = coordinator_.store().AttemptsOfJob(job);
+  if (!attempts.ok()) return attempts.status();
+  for (const store::AttemptRecord& record : *attempts) {
+    if (record.attempt.number != attempt || record.environment.empty()) continue;
+    if (newest > record.resumed_from.value_or(-1)) return newest;
+  }
+  // It began with the newest, or did not come to begin.
+  const auto older = IntactBefore(job, newest);
+  if (!older.ok()) return older.status();
+  return *older;
+}
+
+absl::StatusOr<int32_t> Checkpoints::IntactBefore(const std::string& job, int32_t update) {
+  auto artifacts = coordinator_.store().ListArtifacts(ParentOf(job));
+  if (!artifacts.ok()) return artifacts.status();
+  std::stable_sort(artifacts->begin(), artifacts->end(),
+                   [](const auto& a, const auto& b) { return a.update > b.update; });
+  int32_t intact = -1;
+  std::vector<store::Artifact> damaged;
+  for (const store::Artifact& artifact : *artifacts) {
+    if (artifact.job != job || artifact.kind != "checkpoint_resumable") continue;
+    const auto hash = base::Sha256OfFile(folder_.artifact(artifact.name));
+    if (!hash.ok() && !absl::IsNotFound(hash.status())) return hash.status();
+    const bool whole = hash.ok() && *hash == artifact.sha256;
+    if (!whole) damaged.push_back(artifact);
+    if (!whole || artifact.update >= update) continue;
+    intact = artifact.update;
+    break;
+  }
+  if (damaged.empty()) return intact;
+  for (const store::Artifact& artifact : damaged) spdlog::warn("The checkpoint {} is damaged.", artifact.name);
+  if (const absl::Status status = Delete(damaged); !status.ok()) return status;
+  return intact;
+}
+
+absl::Status Checkpoints::Delete(const std::vector<store::Artifact>& artifacts) {
+  if (artifacts.empty()) return absl::OkStatus();
   const absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
-    for (const store::Artifact& artifact : drop) change.Write(store::EraseArtifact{artifact.name});
+    for (const store::Artifact& artifact : artifacts) change.Write(store::EraseArtifact{artifact.name});
     return absl::OkStatus();
   });
-  if (!status.ok()) {
-    spdlog::warn("Old checkpoints of {} were not deleted: {}", job.name, std::string(status.message()));
-    return;
-  }
-  for (const store::Artifact& artifact : drop) unlink(folder_.artifact(artifact.name).c_str());
+  if (!status.ok()) return status;
+  for (const store::Artifact& artifact : artifacts) unlink(folder_.artifact(artifact.name).c_str());
+  return absl::OkStatus();
 }
 
 }  // namespace strata::service

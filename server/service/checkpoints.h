@@ -25,10 +25,18 @@ class Checkpoints {
   // What an attempt of this job starts from: the confirmed checkpoint of a TRAIN job, the weights that an EVALUATE job
   // scores. Nullopt: nothing.
   absl::StatusOr<std::optional<store::Artifact>> StartOf(const core::Job& job, const std::string& evaluated_weights);
+  // What a job goes on from after `attempt` found its checkpoint damaged: the newest that it made itself, the newest
+  // intact one before the one that it began with, or the beginning (-1). Nullopt: it began with none and made none.
+  absl::StatusOr<std::optional<int32_t>> AfterDamage(const std::string& job, int32_t attempt);
   // Deletes what is not kept.
   void Prune(const core::Job& job);
 
  private:
+  // The newest resumable checkpoint of `job` before `update` whose file is intact; -1: none. Deletes those from
+  // `update` on, and in between, that are damaged. Reads the files whole.
+  absl::StatusOr<int32_t> IntactBefore(const std::string& job, int32_t update);
+  absl::Status Delete(const std::vector<store::Artifact>& artifacts);
+
   Coordinator& coordinator_;
   const DataFolder& folder_;
 };

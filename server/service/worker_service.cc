@@ -194,6 +194,11 @@ absl::Status WorkerService::Complete(const v1::CompleteAttemptRequest& request) 
     if (!trial.ok()) return trial.status();
     event.trained_to_end = trial->has_value() && (*trial)->updates_done >= (*trial)->updates;
   }
+  if (event.cause == "checkpoint_corrupt") {
+    auto checkpoint = checkpoints_.AfterDamage(job, event.attempt);
+    if (!checkpoint.ok()) return checkpoint.status();
+    event.fall_back_to = *checkpoint;
+  }
   return coordinator_.Update([&](Coordinator::Change& change) -> absl::Status {
     if (absl::Status status = change.controller().CheckSession(*id, request.session()); !status.ok()) return status;
     return change.Step(event);
