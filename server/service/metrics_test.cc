@@ -11,7 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/service/live_trials.h"
-#include "server/service/service_fixture.h"
+#include "server/service/testing.h"
 
 namespace strata::service {
 namespace {

@@ -4,11 +4,12 @@
 
 #include <cmath>
 #include <filesystem>
-#include <thread>
+#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/sha256.h"
-#include "server/service/service_fixture.h"
+#include "server/service/names.h"
+#include "server/service/testing.h"
 
 namespace strata::service {
 namespace {
@@ -17,110 +18,8 @@ using testing::HasSubstr;
 using testing::SizeIs;
 
 constexpr char kStarted[] = R"("job": "train", "resumed_from": null, "updates": 600, "unigram_nll": 6.7, "host": "h")";
-
-grpc::Status Create(TestCluster& cluster, const v1::ExperimentSpec& spec,
-                    v1::CreateExperimentResponse* response = nullptr) {
-  grpc::ClientContext context;
-  v1::CreateExperimentRequest request;
-  *request.mutable_spec() = spec;
-  request.set_request_id("r");
-  v1::CreateExperimentResponse ignored;
-  return cluster.experiments->CreateExperiment(&context, request, response == nullptr ? &ignored : response);
-}
-
-TEST(CreateExperimentTest, MakesOneTrialACellWithItsJobs) {
-  TestCluster cluster;
-  cluster.AddDataset("tiny");
-  v1::ExperimentSpec spec = TestCluster::Spec();
-  auto* axis = spec.add_axes();
-  axis->set_field("scheme");
-  axis->add_values("post_ln");
-  axis->add_values("b2t");
-  const v1::Experiment experiment = cluster.Submit(spec, "r1");
-  EXPECT_EQ(experiment.name(), "experiments/small-1");
-  EXPECT_EQ(experiment.trials(), 2);
-  const v1::Trial trial = cluster.Trial("experiments/small-1/trials/t1");
-  EXPECT_EQ(trial.spec().model().scheme(), "post_ln");
-  EXPECT_EQ(trial.spec().train().max_tokens(), 3584);
-  ASSERT_THAT(trial.jobs(), SizeIs(2));
-  EXPECT_EQ(trial.jobs(0).state(), v1::JOB_STATE_QUEUED);
-  EXPECT_EQ(trial.jobs(0).queue_position(), 1);
-  EXPECT_NE(trial.jobs(1).waiting_for(), "");
-}
-
-TEST(CreateExperimentTest, ARepeatedRequestIsTheSameExperiment) {
-  TestCluster cluster;
-  cluster.AddDataset("tiny");
-  EXPECT_EQ(cluster.Submit(TestCluster::Spec(), "r1").name(), "experiments/small-1");
-  cluster.Restart();
-  EXPECT_EQ(cluster.Submit(TestCluster::Spec(), "r1").name(), "experiments/small-1");
-  EXPECT_EQ(cluster.Submit(TestCluster::Spec(), "r2").name(), "experiments/small-2");
-}
-
-TEST(CreateExperimentTest, CallsOfOneRequestAtOnceMakeOneExperiment) {
-  TestCluster cluster;
-  cluster.AddDataset("tiny");
-  std::vector<std::string> names(8);
-  std::vector<std::thread> threads;
-  for (std::string& name : names)
-    threads.emplace_back([&] { name = cluster.Submit(TestCluster::Spec(), "same").name(); });
-  for (std::thread& thread : threads) thread.join();
-  for (const std::string& name : names) EXPECT_EQ(name, names[0]);
-}
-
-TEST(CreateExperimentTest, RefusesBadInputNamingTheField) {
-  TestCluster cluster;
-  cluster.AddDataset("tiny");
-  struct Case {
-    std::function<void(v1::ExperimentSpec&)> spoil;
-    grpc::StatusCode code;
-    std::string says;
-  };
-  using S = v1::ExperimentSpec;
-  const auto axis = [](S& s, const char* field, const char* value) {
-    auto* a = s.add_axes();
-    a->set_field(field);
-    a->add_values(value);
-  };
-  const std::vector<Case> cases = {
-      {[](S& s) { s.set_experiment("No Name"); }, grpc::INVALID_ARGUMENT, "experiment"},
-      {[](S& s) { s.mutable_base()->mutable_model()->set_scheme("b3t"); }, grpc::INVALID_ARGUMENT, "b2t"},
-      {[](S& s) { s.mutable_base()->mutable_model()->set_depth("0L-3L"); }, grpc::INVALID_ARGUMENT, "depth"},
-      {[](S& s) { s.mutable_base()->mutable_train()->set_learning_rate(-1); }, grpc::INVALID_ARGUMENT,
-       "train.learning_rate"},
-      {[](S& s) { s.mutable_base()->mutable_model()->set_heads(5); }, grpc::INVALID_ARGUMENT, "heads"},
-      {[](S& s) { s.mutable_base()->mutable_task()->set_dataset("other"); }, grpc::FAILED_PRECONDITION,
-       "strata data add"},
-      {[](S& s) { s.mutable_base()->mutable_resources()->set_ranks(2); }, grpc::INVALID_ARGUMENT,
-       "resources.ranks is 2"},
-      {[](S& s) { s.mutable_base()->mutable_evaluate(0)->set_split("dev"); }, grpc::INVALID_ARGUMENT, "split"},
-      {[](S& s) { s.mutable_base()->mutable_evaluate(0)->set_metric("rouge"); }, grpc::INVALID_ARGUMENT, "metric"},
-      {[&](S& s) { axis(s, "train.lerning_rate", "1"); }, grpc::INVALID_ARGUMENT, "learning_rate"},
-      {[&](S& s) { axis(s, "train.updates", "many"); }, grpc::INVALID_ARGUMENT, "train.updates"},
-      {[&](S& s) {
-         axis(s, "seed", "1");
-         axis(s, "train.seed", "2");
-       },
-       grpc::INVALID_ARGUMENT, "train.seed"},
-      {[&](S& s) {
-         auto* a = s.add_axes();
-         a->set_field("seed");
-         for (int i = 0; i < 10001; ++i) a->add_values(absl::StrCat(i));
-       },
-       grpc::RESOURCE_EXHAUSTED, "10001"},
-  };
-  for (const Case& one : cases) {
-    v1::ExperimentSpec spec = TestCluster::Spec();
-    one.spoil(spec);
-    const grpc::Status status = Create(cluster, spec);
-    EXPECT_EQ(status.error_code(), one.code) << one.says << ": " << status.error_message();
-    EXPECT_THAT(status.error_message(), HasSubstr(one.says));
-  }
-  grpc::ClientContext context;
-  v1::ListExperimentsResponse list;
-  ASSERT_TRUE(cluster.experiments->ListExperiments(&context, {}, &list).ok());
-  EXPECT_THAT(list.experiments(), SizeIs(0));
-}
+constexpr char kSucceeded[] =
+    R"("state": "succeeded", "updates": 600, "weights_sha256": "w", "best_nll": 5.5, "final_nll": 5.6)";
 
 TEST(WorkerServiceTest, ATrialGoesFromTheQueueToItsScore) {
   TestCluster cluster;
@@ -160,14 +59,7 @@ TEST(WorkerServiceTest, ATrialGoesFromTheQueueToItsScore) {
   EXPECT_EQ(trial.jobs(0).phase(), "train");
 
   cluster.Upload(train.attempt(), "checkpoint_final", 600, "weights");
-  ASSERT_TRUE(
-      cluster
-          .Report(
-              "w1", train.attempt(),
-              {Event(
-                  4, "finished",
-                  R"("state": "succeeded", "updates": 600, "weights_sha256": "w", "best_nll": 5.5, "final_nll": 5.6)")})
-          .ok());
+  ASSERT_TRUE(cluster.Report("w1", train.attempt(), {Event(4, "finished", kSucceeded)}).ok());
   ASSERT_TRUE(cluster.Complete("w1", train.attempt(), "succeeded").ok());
   EXPECT_TRUE(cluster.Complete("w1", train.attempt(), "succeeded").ok());  // said twice
 
@@ -197,20 +89,34 @@ TEST(WorkerServiceTest, ATrialGoesFromTheQueueToItsScore) {
   ASSERT_TRUE(cluster.metrics->QueryScalars(&context, query, &points).ok());
   ASSERT_THAT(points.points(), SizeIs(1));
   EXPECT_TRUE(std::isnan(points.points(0).value()));
+}
+
+TEST(WorkerServiceTest, ATrialDoneAlreadyIsNotTrainedAgain) {
+  TestCluster cluster;
+  cluster.AddDataset("tiny");
+  cluster.Submit(TestCluster::Spec(), "r1");
+  cluster.Register("w1");
+  const v1::AttemptRef train = cluster.Sync("w1").assignments(0).attempt();
+  ASSERT_TRUE(cluster.Report("w1", train, {Event(1, "started", kStarted)}).ok());
+  cluster.Upload(train, "checkpoint_final", 600, "weights");
+  ASSERT_TRUE(cluster.Report("w1", train, {Event(2, "finished", kSucceeded)}).ok());
+  ASSERT_TRUE(cluster.Complete("w1", train, "succeeded").ok());
+  const v1::AttemptRef evaluate = cluster.Sync("w1").assignments(0).attempt();
+  ASSERT_TRUE(cluster.Complete("w1", evaluate, "succeeded").ok());
 
   // The same trial again: shown, not trained.
   cluster.Submit(TestCluster::Spec(), "r2");
-  trial = cluster.Trial("experiments/small-2/trials/t1");
+  const v1::Trial trial = cluster.Trial("experiments/small-2/trials/t1");
   EXPECT_EQ(trial.reused_from(), "experiments/small-1/trials/t1");
   EXPECT_EQ(trial.state(), v1::JOB_STATE_SUCCEEDED);
   EXPECT_EQ(trial.final_nll(), 5.6);
-  EXPECT_EQ(cluster.Job("experiments/small-2/trials/t1/jobs/train").name(), train.attempt().job());
+  EXPECT_EQ(cluster.Job("experiments/small-2/trials/t1/jobs/train").name(), train.job());
   // With another score: only that runs, of the earlier weights.
   v1::ExperimentSpec more = TestCluster::Spec();
   more.mutable_base()->add_evaluate()->set_metric("bleu");
   more.mutable_base()->mutable_evaluate(1)->set_beam(1);
   cluster.Submit(more, "r3");
-  sync = cluster.Sync("w1");
+  const v1::SynchronizeResponse sync = cluster.Sync("w1");
   ASSERT_THAT(sync.assignments(), SizeIs(1));
   EXPECT_EQ(sync.assignments(0).attempt().job(), "experiments/small-3/trials/t1/jobs/evaluate-2");
   EXPECT_EQ(sync.assignments(0).checkpoint_sha256(), base::Sha256Hex("weights"));
@@ -284,6 +190,41 @@ TEST(WorkerServiceTest, GoesOnFromACheckpointOnceFileAndEventAreThere) {
   EXPECT_EQ(sync.assignments(0).checkpoint_sha256(), base::Sha256Hex("c100"));
   // The old attempt may not write any more.
   EXPECT_EQ(cluster.Report("w1", attempt, {checkpoint(3, 200, "c200")}).error_code(), grpc::FAILED_PRECONDITION);
+}
+
+TEST(WorkerServiceTest, FallsBackToTheCheckpointBeforeADamagedOne) {
+  TestCluster cluster;
+  cluster.AddDataset("tiny");
+  cluster.Submit(TestCluster::Spec(), "r1");
+  cluster.Register("w1");
+  const auto next = [&] {
+    v1::SynchronizeResponse sync;
+    for (int i = 0; i < 50 && sync.assignments_size() == 0; ++i) {
+      absl::SleepFor(absl::Milliseconds(100));
+      sync = cluster.Sync("w1");
+    }
+    return sync.assignments_size() == 0 ? v1::Assignment() : sync.assignments(0);
+  };
+  const v1::AttemptRef first = next().attempt();
+  std::vector<std::string> events = {Event(1, "started", kStarted)};
+  for (const int update : {100, 200}) {
+    const std::string content = absl::StrCat("c", update);
+    cluster.Upload(first, "checkpoint_resumable", update, content);
+    events.push_back(Event(
+        static_cast<int64_t>(events.size()) + 1, "checkpoint",
+        absl::StrCat("\"update\": ", update, R"(, "kind": "resumable", "sha256": ")", base::Sha256Hex(content), "\"")));
+  }
+  ASSERT_TRUE(cluster.Report("w1", first, events).ok());
+  ASSERT_TRUE(cluster.Complete("w1", first, "failed", "crashed").ok());
+  const v1::Assignment second = next();
+  ASSERT_EQ(second.checkpoint_sha256(), base::Sha256Hex("c200"));
+  std::ofstream(absl::StrCat(cluster.folder(), "/artifacts/small-1/t1/", LeafOf(second.checkpoint_artifact())))
+      << "cXXX";
+  ASSERT_TRUE(cluster.Complete("w1", second.attempt(), "failed", "checkpoint_corrupt").ok());
+  const v1::Job job = cluster.Job(first.job());
+  EXPECT_EQ(job.cause(), "checkpoint_corrupt");
+  EXPECT_THAT(job.message(), HasSubstr("update 100"));
+  EXPECT_EQ(next().checkpoint_sha256(), base::Sha256Hex("c100"));
 }
 
 // The figures are this service's share of what it must reach; bounds are loose because the machine may be busy.

@@ -1,4 +1,4 @@
-#include "server/service/service_fixture.h"
+#include "server/service/testing.h"
 
 #include <gtest/gtest.h>
 #include <xxhash.h>
