@@ -31,7 +31,12 @@ absl::Status Coordinator::Change::Step(const core::Event& event) {
   if (!effects.ok()) return effects.status();
   stepped_ = true;
   for (const core::Job& job : effects->jobs) Write(store::PutJob{job});
-  for (const core::Attempt& attempt : effects->attempts) Write(store::PutAttempt{attempt});
+  for (const core::Attempt& attempt : effects->attempts) {
+    Write(store::PutAttempt{attempt});
+    if (attempt.live()) continue;  // of one that ended no event is taken any more
+    for (int32_t rank = 0; rank < static_cast<int32_t>(attempt.places.size()); ++rank)
+      owner_.cursors_.erase({attempt.job, attempt.number, rank});
+  }
   stored_.jobs.insert(stored_.jobs.end(), effects->jobs.begin(), effects->jobs.end());
   stored_.attempts.insert(stored_.attempts.end(), effects->attempts.begin(), effects->attempts.end());
   for (const core::Worker& worker : effects->workers) Write(store::PutWorker{worker});

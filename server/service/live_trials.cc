@@ -42,12 +42,16 @@ void LiveTrials::Apply(const std::string& job, bool training, int32_t updates, c
   live.job = job;
   live.training = training;
   live.updates = updates;
-  live.ended = absl::InfiniteFuture();
-  for (const TrainerEvent& event : events) service::Apply(live, event, now);
+  for (const TrainerEvent& event : events) {
+    // Only a new attempt: events that were stored just before the job ended may come here just after it.
+    if (event.type == EventType::kStarted) live.ended = absl::InfiniteFuture();
+    service::Apply(live, event, now);
+  }
 }
 
 void LiveTrials::End(const std::string& job, absl::Time now) {
   base::MutexLock lock(mutex_);
+  std::erase_if(jobs_, [&](const auto& entry) { return now - entry.second.ended > kKept; });
   const auto found = jobs_.find(job);
   if (found == jobs_.end()) return;
   found->second.ended = std::min(found->second.ended, now);
