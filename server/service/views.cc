@@ -17,7 +17,8 @@ namespace {
 constexpr size_t kMostExplained = 200;
 
 absl::Status NoSuch(const char* what, const std::string& name) {
-  return absl::NotFoundError(absl::StrCat("There is no ", what, " ", name, "."));
+  return absl::NotFoundError(
+      absl::StrCat("There is no ", what, " ", name, ". 'strata list' shows the experiments there are."));
 }
 
 void AddLive(const LiveJob& live, absl::Time now, v1::Trial& trial) {
