@@ -16,6 +16,11 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
     return absl::PermissionDeniedError(
         absl::StrCat("Cannot open the database ", path, ": ", sqlite3_errstr(code), "."));
   }
+  if (sqlite3_db_readonly(connection->db_, "main") == 1) {
+    return absl::PermissionDeniedError(absl::StrCat("The database ", path,
+                                                    " can be read but not written. Start the coordinator as its owner, "
+                                                    "or give it a folder of its own with --data-dir."));
+  }
   sqlite3_extended_result_codes(connection->db_, 1);
   sqlite3_busy_timeout(connection->db_, 10000);
   absl::Status status = connection->Execute(
