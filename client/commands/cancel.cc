@@ -31,11 +31,15 @@ absl::Status Cancel(const Context& context, const std::string& text) {
     request.set_name(name->full);
     const auto trial = connection.Call(&v1::TrialService::Stub::GetTrial, connection.trials(), request);
     if (!trial.ok()) return trial.status();
+    bool any = false;
     for (const v1::Job& job : trial->jobs()) {
       if (IsFinal(job.state())) continue;
+      any = true;
       if (const absl::Status status = CancelJob(context, connection, job.name(), /*lenient=*/true); !status.ok())
         return status;
     }
+    if (!any && !context.json())
+      std::printf("%s has ended: nothing is left to cancel.\n", ShortName(name->full).c_str());
     return absl::OkStatus();
   }
   v1::CancelExperimentRequest request;

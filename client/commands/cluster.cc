@@ -42,9 +42,13 @@ Daemon AgentDaemon(const HomePaths& paths) {
 }
 
 absl::StatusOr<base::FileDescriptor> LockCluster(const HomePaths& paths) {
-  if (const absl::Status status = base::MakeFolders(paths.home); !status.ok()) return status;
+  const auto not_there = [](const absl::Status& status) {
+    return absl::Status(status.code(),
+                        absl::StrCat(status.message(), " Name a folder that you may write to: STRATA_HOME=FOLDER."));
+  };
+  if (const absl::Status status = base::MakeFolders(paths.home); !status.ok()) return not_there(status);
   auto lock = base::OpenFile(paths.home + "/cluster.lock", O_RDWR | O_CREAT | O_CLOEXEC);
-  if (!lock.ok()) return lock.status();
+  if (!lock.ok()) return not_there(lock.status());
   if (flock(lock->get(), LOCK_EX) != 0)
     return absl::InternalError(absl::StrCat(paths.home, "/cluster.lock cannot be locked."));
   return lock;

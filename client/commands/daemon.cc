@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,12 @@ namespace strata::client {
 namespace {
 
 constexpr std::chrono::milliseconds kPoll{50};
+
+// Where the log of each daemon stood when this process started it.
+std::map<std::string, int64_t>& LogBegins() {
+  static auto* const begins = new std::map<std::string, int64_t>;
+  return *begins;
+}
 
 // Start time of a process in clock ticks since boot, with the boot's id; "" if there is no such process, or only its
 // zombie.
@@ -71,6 +78,7 @@ absl::Status StartDaemon(const Daemon& daemon, const std::string& program, const
   if (const absl::Status status = base::MakeFolders(folder); !status.ok()) return status;
   const auto log = base::OpenFile(daemon.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC);
   if (!log.ok()) return log.status();
+  LogBegins()[daemon.log] = base::FileSize(daemon.log);
   const auto null = base::OpenFile("/dev/null", O_RDONLY | O_CLOEXEC);
   if (!null.ok()) return null.status();
   const pid_t child = fork();
@@ -101,6 +109,7 @@ absl::Status StopDaemon(const Daemon& daemon, std::chrono::seconds patience, boo
 
 std::string LogTail(const Daemon& daemon, int lines) {
   std::ifstream file(daemon.log, std::ios::binary);
+  if (const auto begin = LogBegins().find(daemon.log); begin != LogBegins().end()) file.seekg(begin->second);
   const std::string text(std::istreambuf_iterator<char>(file), {});
   std::vector<std::string> all = absl::StrSplit(text, '\n', absl::SkipEmpty());
   if (static_cast<int>(all.size()) > lines) all.erase(all.begin(), all.end() - lines);

@@ -29,7 +29,7 @@ absl::Status StartDaemon(const Daemon& daemon, const std::string& program, const
 // killed.
 absl::Status StopDaemon(const Daemon& daemon, std::chrono::seconds patience, bool force);
 
-// The last `lines` lines of its log.
+// The last `lines` lines of its log; only those since it was started last, where this process started it.
 std::string LogTail(const Daemon& daemon, int lines);
 
 // The program of this build: beside `strata`, or at ../FOLDER/NAME as in the build tree. NOT_FOUND names both places.

@@ -61,6 +61,12 @@ void PrintJobs(const google::protobuf::RepeatedPtrField<v1::Job>& jobs) {
                workers, Fit(note, 100)});
   }
   std::fputs(table.Text().c_str(), stdout);
+  // The table has room for the beginning of a sentence; its remedy stands at the end.
+  for (const v1::Job& job : jobs) {
+    if (job.state() == v1::JOB_STATE_FAILED && !job.message().empty())
+      std::printf("\n%s is FAILED (%s): %s\n", LastPart(job.name()).c_str(), job.cause().c_str(),
+                  job.message().c_str());
+  }
 }
 
 absl::Status DescribeTrial(const Context& context, const std::string& name) {
@@ -117,16 +123,18 @@ absl::Status DescribeJob(const Context& context, const std::string& name) {
   Line("submitted", FormatTime(job->create_time()));
   Line("ended", FormatTime(job->end_time()));
   std::puts("");
-  Table table({">ATTEMPT", "WORKERS", "STARTED", "ENDED", "OUTCOME", ">FROM UPDATE", "NOTE"});
+  Table table({">ATTEMPT", "WORKERS", "STARTED", "ENDED", "OUTCOME", ">FROM UPDATE", "CAUSE"});
   for (const v1::Attempt& attempt : job->attempts()) {
     std::string workers;
     for (const std::string& worker : attempt.workers()) workers += (workers.empty() ? "" : " ") + ShortName(worker);
     table.Add({std::to_string(attempt.number()), workers, FormatTime(attempt.start_time()),
                FormatTime(attempt.end_time()), attempt.outcome().empty() ? "live" : attempt.outcome(),
-               attempt.has_resumed_from() ? std::to_string(attempt.resumed_from()) : "",
-               Fit(attempt.cause() + (attempt.message().empty() ? "" : ": ") + attempt.message(), 100)});
+               attempt.has_resumed_from() ? std::to_string(attempt.resumed_from()) : "", attempt.cause()});
   }
   std::fputs(table.Text().c_str(), stdout);
+  for (const v1::Attempt& attempt : job->attempts()) {  // whole: the remedy stands at the end of a sentence
+    if (!attempt.message().empty()) std::printf("\nattempt %d: %s\n", attempt.number(), attempt.message().c_str());
+  }
   for (const v1::Attempt& attempt : job->attempts()) {
     if (!attempt.environment().empty())
       std::printf("\nattempt %d ran under %s\n", attempt.number(), attempt.environment().c_str());

@@ -24,7 +24,7 @@ struct UpOptions {
 
 std::string Local(int port) { return absl::StrCat("127.0.0.1:", port); }
 
-// The daemon's own last words, as the reason why it did not come up.
+// The daemon's own last words since it was started, as the reason why it did not come up.
 absl::Status DidNotStart(const Daemon& daemon) {
   return absl::InternalError(
       absl::StrCat(daemon.name, " did not come up. It says:\n", LogTail(daemon, 5), "\nIts log is ", daemon.log, "."));
