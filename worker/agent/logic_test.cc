@@ -301,6 +301,20 @@ TEST(DatasetCacheTest, FetchesOnceAndAgainOnlyWhatIsBroken) {
   EXPECT_EQ(ReadProc(*path + "/a.shard"), "first");
 }
 
+TEST(DatasetCacheTest, SaysThatTheCoordinatorsCopyIsDamaged) {
+  Folder folder;
+  FakeCoordinator coordinator;
+  const std::string hash = base::Sha256Hex("first"), digest = base::Sha256Hex("a.shard " + hash + "\n");
+  coordinator.datasets["datasets/d"] = {
+      digest, absl::StrCat(R"({"files":[{"path":"a.shard","bytes":5,"sha256":")", hash, R"("}]})")};
+  coordinator.files["datasets/d/a.shard"] = "fXrst";
+  DatasetCache cache(folder / "datasets", coordinator);
+  const absl::Status status = cache.Ensure("datasets/d", digest, [] { return false; }).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(status.message(), HasSubstr("a.shard of datasets/d is damaged"));
+  EXPECT_THAT(status.message(), HasSubstr("retry the job"));
+}
+
 TEST(DatasetCacheTest, RefusesOtherContentAndPathsThatLeadOutside) {
   Folder folder;
   FakeCoordinator coordinator;
