@@ -85,8 +85,8 @@ std::string Differences(const std::string& theirs, const std::vector<std::string
   std::string text;
   for (const std::string& line : ours) {
     const auto [path, value] = split(line);
-    const bool counts =
-        prefixes.empty() || std::ranges::any_of(prefixes, [&](const auto& p) { return path.starts_with(p); });
+    const bool counts = prefixes.empty() ||
+                        std::ranges::any_of(prefixes, [&path = path](const auto& p) { return path.starts_with(p); });
     const auto found = there.find(path);
     if (!counts || (found != there.end() && found->second == value)) continue;
     text += (text.empty() ? "" : "; ") + path + " is " + (found == there.end() ? "missing" : found->second) +

@@ -15,8 +15,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double kMax32 = 2147483647;
-
 // One field: its name, where it stands, and what it may hold (the proto's rules).
 struct Field {
   std::string name;
