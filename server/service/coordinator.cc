@@ -27,6 +27,7 @@ absl::Status StoringFailed(const absl::Status& status) {
 }  // namespace
 
 absl::Status Coordinator::Change::Step(const core::Event& event) {
+  owner_.mutex_.AssertHeld();
   absl::StatusOr<core::Effects> effects = owner_.controller_->Step(event, now_);
   if (!effects.ok()) return effects.status();
   stepped_ = true;
@@ -53,6 +54,7 @@ void Coordinator::Change::Write(store::Write write) {
 }
 
 absl::StatusOr<int64_t> Coordinator::Change::EventCursor(const std::string& job, int32_t attempt, int32_t rank) {
+  owner_.mutex_.AssertHeld();
   const auto known = owner_.cursors_.find({job, attempt, rank});
   if (known != owner_.cursors_.end()) return known->second;
   const auto stored = owner_.store_.Cursors(job, attempt);
@@ -62,6 +64,7 @@ absl::StatusOr<int64_t> Coordinator::Change::EventCursor(const std::string& job,
 }
 
 void Coordinator::Change::MoveEventCursor(const std::string& job, int32_t attempt, int32_t rank, int64_t seq) {
+  owner_.mutex_.AssertHeld();
   owner_.cursors_[{job, attempt, rank}] = seq;
   moved_.emplace_back(job, attempt, rank);
 }

@@ -39,14 +39,20 @@ class Coordinator {
   // in the order of the calls.
   class Change {
    public:
-    const core::Controller& controller() const { return *owner_.controller_; }
+    const core::Controller& controller() const {
+      owner_.mutex_.AssertHeld();
+      return *owner_.controller_;
+    }
     absl::Time now() const { return now_; }
     // Steps the controller. An error changes nothing. After a step that worked the change can only succeed or fail
     // whole with the disk: check everything else before.
     absl::Status Step(const core::Event& event);
     void Write(store::Write write);
     // The next experiment's number; never given again.
-    int64_t TakeExperimentId() { return owner_.next_experiment_id_++; }
+    int64_t TakeExperimentId() {
+      owner_.mutex_.AssertHeld();
+      return owner_.next_experiment_id_++;
+    }
     // Last event of a rank that is stored or queued for it; moves it.
     absl::StatusOr<int64_t> EventCursor(const std::string& job, int32_t attempt, int32_t rank);
     void MoveEventCursor(const std::string& job, int32_t attempt, int32_t rank, int64_t seq);
@@ -108,14 +114,15 @@ class Coordinator {
   mutable base::Mutex mutex_;
   base::CondVar stepped_;                       // the controller went on, or Stop
   base::CondVar released_;                      // something was stored, or Stop
-  std::optional<core::Controller> controller_;  // guarded by mutex_; Change sees it under the lock
-  int64_t epoch_ = 1;
-  int64_t next_experiment_id_ = 1;
-  bool broken_ = false;  // the store could not be read after a failure
-  std::map<std::tuple<std::string, int32_t, int32_t>, int64_t> cursors_;
-  std::shared_ptr<store::Commit> last_step_;  // the last transaction that the controller's state rests on
-  int64_t releases_ = 0;
-  bool stopping_ = false;
+  std::optional<core::Controller> controller_ ABSL_GUARDED_BY(mutex_);
+  int64_t epoch_ ABSL_GUARDED_BY(mutex_) = 1;
+  int64_t next_experiment_id_ ABSL_GUARDED_BY(mutex_) = 1;
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;  // the store could not be read after a failure
+  std::map<std::tuple<std::string, int32_t, int32_t>, int64_t> cursors_ ABSL_GUARDED_BY(mutex_);
+  // The last transaction that the controller's state rests on.
+  std::shared_ptr<store::Commit> last_step_ ABSL_GUARDED_BY(mutex_);
+  int64_t releases_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread ticker_;
 };
 
