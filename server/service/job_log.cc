@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/file.h"
+#include "server/base/utf8.h"
 
 namespace strata::service {
 namespace {
@@ -51,28 +52,10 @@ absl::Status Cut(const std::string& path, const Layout& layout, const JobLogLimi
   return base::WriteFileAtomically(path, absl::StrCat(*head, Mark(layout.length() - 2 * limits.end), *tail));
 }
 
-// Length of the UTF-8 character at `at`; 0 if it is none, -1 if it is cut off by the end.
-int CharacterAt(const std::string& text, size_t at) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(at);
-  const int length = first < 0x80                    ? 1
-                     : first >= 0xc2 && first < 0xe0 ? 2
-                     : first >= 0xe0 && first < 0xf0 ? 3
-                     : first >= 0xf0 && first < 0xf5 ? 4
-                                                     : 0;
-  for (int i = 1; i < length; ++i) {
-    if (at + i >= text.size()) return -1;
-    if ((byte(at + i) & 0xc0) != 0x80) return 0;
-  }
-  if (length == 3 && ((first == 0xe0 && byte(at + 1) < 0xa0) || (first == 0xed && byte(at + 1) > 0x9f))) return 0;
-  if (length == 4 && ((first == 0xf0 && byte(at + 1) < 0x90) || (first == 0xf4 && byte(at + 1) > 0x8f))) return 0;
-  return length;
-}
-
 // Replaces what is no UTF-8; returns how many bytes at the end belong to a character that goes on behind it.
 size_t MakeUtf8(std::string& text) {
   for (size_t at = 0; at < text.size();) {
-    const int length = CharacterAt(text, at);
+    const int length = base::Utf8Length(text, at);
     if (length < 0) {
       const size_t rest = text.size() - at;
       text.resize(at);

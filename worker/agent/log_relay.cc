@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "server/base/utf8.h"
 #include "worker/agent/file.h"
 
 namespace strata::agent {
@@ -18,24 +19,6 @@ namespace {
 constexpr int64_t kPieceBytes = 64 << 10;
 constexpr int64_t kMostBytes = 16 << 20;
 constexpr int64_t kKeptBytes = 256 << 10;
-
-// Length of the UTF-8 sequence that begins at `i`; 0 if there is none, -1 if the text ends inside it.
-int SequenceLength(const std::string& text, size_t i) {
-  const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
-  const unsigned char first = byte(i);
-  const int length = first < 0x80                    ? 1
-                     : first >= 0xC2 && first < 0xE0 ? 2
-                     : first >= 0xE0 && first < 0xF0 ? 3
-                     : first >= 0xF0 && first < 0xF5 ? 4
-                                                     : 0;
-  for (int k = 1; k < length; ++k) {
-    if (i + k >= text.size()) return -1;
-    const unsigned char low = k > 1 ? 0x80 : first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-    const unsigned char high = k > 1 ? 0xBF : first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-    if (byte(i + k) < low || byte(i + k) > high) return 0;
-  }
-  return length;
-}
 
 void PunchOut(const std::string& path, int64_t until) {
 #ifdef FALLOC_FL_PUNCH_HOLE
@@ -59,7 +42,7 @@ bool LastNumber(const absl::Status& status, int64_t* number) {
 
 std::string ValidUtf8(std::string text) {
   for (size_t i = 0; i < text.size();) {
-    const int length = SequenceLength(text, i);
+    const int length = base::Utf8Length(text, i);
     if (length <= 0 || text[i] == '\0') text[i] = '?';
     i += static_cast<size_t>(std::max(length, 1));
   }
