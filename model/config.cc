@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <algorithm>
 #include <charconv>
 #include <stdexcept>
 
@@ -47,6 +48,24 @@ Depth ParseDepth(std::string_view text) {
           .decoder = ParseLayers(text, text.substr(dash + 1), "decoder")};
 }
 
+std::vector<int64_t> ParseCutoffs(std::string_view text) {
+  std::vector<int64_t> cutoffs;
+  const auto refuse = [&](const std::string& why) {
+    Refuse("adaptive_cutoffs", "\"" + std::string(text) + "\"", why + ". Write ascending numbers as 20000,60000");
+  };
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    int64_t value = 0;
+    const auto [last, error] = std::from_chars(text.data() + begin, text.data() + end, value);
+    if (error != std::errc() || last != text.data() + end || value < 1) refuse("there is something that is no number of pieces");
+    if (!cutoffs.empty() && value <= cutoffs.back()) refuse("cut-offs ascend");
+    cutoffs.push_back(value);
+    begin = end + 1;
+    if (end + 1 == text.size()) refuse("it ends with a comma");
+  }
+  return cutoffs;
+}
+
 void Validate(const ModelConfig& config) {
   const auto text = [](int64_t value) { return std::to_string(value); };
   if (config.encoder_layers < 0) Refuse("encoder_layers", text(config.encoder_layers), "it cannot be negative");
@@ -69,6 +88,8 @@ void Validate(const ModelConfig& config) {
   CheckRate("attention_dropout", config.attention_dropout);
   CheckRate("activation_dropout", config.activation_dropout);
   CheckRate("label_smoothing", config.label_smoothing);
+  CheckRate("word_dropout", config.word_dropout);
+  CheckRate("adaptive_softmax_dropout", config.adaptive_softmax_dropout);
 }
 
 }  // namespace strata::model

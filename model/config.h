@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace strata::model {
 
@@ -30,8 +31,22 @@ struct ModelConfig {
   double attention_dropout = 0;
   double activation_dropout = 0;
   double label_smoothing = 0.1;
-  bool rescale_init = false;  // every weight of a layer times L^-0.5, L the layers of its stack
+  bool smooth_over_others = false;  // label smoothing spreads over the V - 1 other pieces (fairseq 0.12), not over all V
+  bool rescale_init = false;        // every weight of a layer times L^-0.5, L the layers of its stack
+  bool depth_scaled_init = false;   // every weight of layer l xavier uniform times l^-0.5, l from 1
+  std::string scheme_options;       // the scheme's own: NAME=VALUE, comma-separated
+  double word_dropout = 0;          // share of tokens whose embedding is zeroed in training
+  std::vector<int64_t> adaptive_cutoffs;  // language model: first id of each further band
+  int64_t adaptive_factor = 4;            // language model: each band's width is the one's before divided by this
+  double adaptive_softmax_dropout = 0;    // language model: in the further bands of the softmax
+  int64_t convolution_channels = 1024;    // speech: of the first convolution, before its GLU
+  int64_t feature_bins = 80;              // speech: filter banks of a frame
+  // SpecAugment (speech, training only): masks a clip, each at most so wide.
+  int64_t frequency_masks = 0, frequency_mask_bins = 27, time_masks = 0, time_mask_frames = 100;
 };
+
+// Reads "20000,60000"; empty: none. Throws std::invalid_argument where they are no numbers or do not ascend.
+std::vector<int64_t> ParseCutoffs(std::string_view text);
 
 // Throws std::invalid_argument naming field, value and remedy where no model can be built of `config`.
 // Registered names are checked by CreateModel.

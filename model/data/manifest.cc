@@ -75,6 +75,13 @@ DatasetSplit ReadSplit(const Reader& r) {
   split.shards = r.Get<std::vector<std::string>>("shards");
   split.source_text = r.GetOr<std::string>("source_text", "");
   split.target_text = r.GetOr<std::string>("target_text", "");
+  split.features = r.GetOr<std::vector<std::string>>("features", {});
+  split.frames = r.GetOr<uint64_t>("frames", 0);
+  split.words = r.GetOr<uint64_t>("words", 0);
+  split.lines = r.GetOr<uint64_t>("lines", 0);
+  if (!split.features.empty() && split.features.size() != split.shards.size()) {
+    r.Fail(r.Name("features"), "has not one file a shard");
+  }
   return split;
 }
 
@@ -103,6 +110,7 @@ void CheckReferences(const Reader& r, const Manifest& manifest) {
   std::vector<std::string> wanted = {manifest.vocabulary_file};
   for (const auto& [name, split] : manifest.splits) {
     wanted.insert(wanted.end(), split.shards.begin(), split.shards.end());
+    wanted.insert(wanted.end(), split.features.begin(), split.features.end());
     for (const std::string& text : {split.source_text, split.target_text}) {
       if (!text.empty()) wanted.push_back(text);
     }
@@ -122,13 +130,21 @@ ordered_json ToJson(const Manifest& m) {
          {"shards", split.shards}};
     if (!split.source_text.empty()) s["source_text"] = split.source_text;
     if (!split.target_text.empty()) s["target_text"] = split.target_text;
+    if (!split.features.empty()) {
+      s["features"] = split.features;
+      s["frames"] = split.frames;
+    }
+    if (split.lines > 0) {
+      s["words"] = split.words;
+      s["lines"] = split.lines;
+    }
   }
   ordered_json files = ordered_json::array();
   for (const DatasetFile& f : m.files) files.push_back({{"path", f.path}, {"bytes", f.bytes}, {"sha256", f.sha256}});
   const ordered_json vocabulary = {
       {"size", m.vocabulary_size}, {"bos", kBosId}, {"pad", kPadId}, {"eos", kEosId}, {"unk", kUnkId},
-      {"file", m.vocabulary_file}};
-  return {{"format", 1},
+      {"file", m.vocabulary_file}, {"kind", m.vocabulary_kind}};
+  ordered_json json = {{"format", 1},
           {"name", m.name},
           {"task", m.task},
           {"source_language", m.source_language},
@@ -139,6 +155,9 @@ ordered_json ToJson(const Manifest& m) {
           {"digest", m.digest},
           {"provenance", ordered_json::parse(m.provenance_json)},
           {"statistics", ordered_json::parse(m.statistics_json)}};
+  if (!m.detokeniser.empty()) json["detokeniser"] = m.detokeniser;
+  if (m.features.bins > 0) json["features"] = {{"bins", m.features.bins}, {"cmvn", m.features.cmvn}};
+  return json;
 }
 
 }  // namespace
@@ -180,6 +199,12 @@ Manifest ReadManifest(const std::filesystem::path& folder) {
   const Reader vocabulary = r.Object("vocabulary");
   m.vocabulary_size = vocabulary.Get<int>("size");
   m.vocabulary_file = vocabulary.Get<std::string>("file");
+  m.vocabulary_kind = vocabulary.GetOr<std::string>("kind", "bpe");
+  m.detokeniser = r.GetOr<std::string>("detokeniser", "");
+  if (document.contains("features")) {
+    const Reader features = r.Object("features");
+    m.features = {.bins = features.Get<int>("bins"), .cmvn = features.Get<std::string>("cmvn")};
+  }
   CheckVocabulary(vocabulary, m);
   const Reader splits = r.Object("splits");
   for (const auto& [name, unused] : splits.value().items()) m.splits[name] = ReadSplit(splits.Object(name));

@@ -17,6 +17,15 @@ struct DatasetSplit {
   uint64_t target_tokens = 0;
   std::vector<std::string> shards;       // file names, in order
   std::string source_text, target_text;  // raw text for scoring, one line a sentence; empty if there is none
+  std::vector<std::string> features;     // speech: file names, one beside each shard (model/data/feature_shard.h)
+  uint64_t frames = 0;                   // speech: in all
+  uint64_t words = 0, lines = 0;         // language model: of the raw text, lines with the empty ones; perplexity per word goes by them
+};
+
+// Speech: how the features were made.
+struct FeatureFormat {
+  int bins = 0;      // 0: the dataset has no features
+  std::string cmvn;  // none, utterance or global: mean and variance normalisation that the features went through
 };
 
 struct DatasetFile {
@@ -31,6 +40,9 @@ struct Manifest {
   std::string source_language, target_language;
   int vocabulary_size = 0;
   std::string vocabulary_file;
+  std::string vocabulary_kind = "bpe";  // bpe, unigram, char (SentencePiece); words (one piece a word); split (subwords with "@@ ", as given)
+  std::string detokeniser;              // name of a detokeniser of the worker's (docs/DATASETS.md) for what is decoded; empty: none needed
+  FeatureFormat features;
   std::map<std::string, DatasetSplit> splits;  // "train", "valid", "test"
   std::vector<DatasetFile> files;              // sorted by path
   std::string digest;                          // SHA-256 over the lines "<path> <sha256>\n" of files

@@ -1,9 +1,7 @@
 #include "model/data/sentence_pairs.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
-#include <numeric>
 
 namespace strata::model {
 
@@ -48,51 +46,11 @@ std::vector<int32_t> SentencePairs::Sizes(int stream) const {
   return sizes;
 }
 
-Batches TrainingBatches(const SentencePairs& pairs, const BatchLimits& limits, uint64_t seed) {
-  if (pairs.size() == 0) {
-    throw DataError("The training split has no sentence pairs" +
-                    (pairs.left_out() > 0 ? " left: train.max_length leaves out all " +
-                                                std::to_string(pairs.left_out()) + " of them. Raise it."
-                                          : std::string(". Prepare the dataset anew from text that is not empty.")));
+void SentencePairs::CountTargets(std::vector<uint64_t>& counts) const {
+  for (size_t pair = 0; pair < size_; ++pair) {
+    for (const int32_t id : Target(pair)) ++counts[static_cast<size_t>(id)];
+    ++counts[kEosId];
   }
-  const std::vector<int32_t> source = pairs.Sizes(0), target = pairs.Sizes(1);
-  try {
-    return MakeBatches(OrderBySize(Permutation(pairs.size(), seed, kTieStream), source, target), source, target,
-                       limits);
-  } catch (const std::invalid_argument& error) {
-    throw DataError(std::string("Training split: ") + error.what() +
-                    " (train.max_tokens). Raise train.max_tokens, or leave long pairs out with train.max_length.");
-  }
-}
-
-Batches FixedBatches(const SentencePairs& pairs, BatchLimits limits) {
-  if (pairs.size() == 0) throw DataError("The split has no sentence pairs. Prepare the dataset anew.");
-  const std::vector<int32_t> source = pairs.Sizes(0), target = pairs.Sizes(1);
-  const int64_t longest =
-      std::max(*std::max_element(source.begin(), source.end()), *std::max_element(target.begin(), target.end()));
-  if (limits.max_tokens > 0) limits.max_tokens = std::max(limits.max_tokens, longest);
-  std::vector<uint32_t> order(pairs.size());
-  std::iota(order.begin(), order.end(), 0);
-  return MakeBatches(OrderBySize(std::move(order), source, target), source, target, limits);
-}
-
-double UnigramNll(const SentencePairs& training, const SentencePairs& validation, size_t vocabulary) {
-  const auto count = [&](const SentencePairs& pairs, uint64_t initial) {
-    std::vector<uint64_t> counts(vocabulary, initial);
-    for (size_t pair = 0; pair < pairs.size(); ++pair) {
-      for (const int32_t id : pairs.Target(pair)) ++counts[static_cast<size_t>(id)];
-      ++counts[kEosId];
-    }
-    return counts;
-  };
-  const std::vector<uint64_t> known = count(training, 1), asked = count(validation, 0);
-  const auto total = static_cast<double>(std::accumulate(known.begin(), known.end(), uint64_t{0}));
-  double nll = 0, tokens = 0;
-  for (size_t id = 0; id < vocabulary; ++id) {
-    nll -= static_cast<double>(asked[id]) * std::log(static_cast<double>(known[id]) / total);
-    tokens += static_cast<double>(asked[id]);
-  }
-  return nll / tokens;
 }
 
 }  // namespace strata::model

@@ -6,27 +6,27 @@
 #include <string>
 #include <vector>
 
-#include "model/data/batching.h"
 #include "model/data/shard.h"
+#include "model/data/sized_examples.h"
 
 namespace strata::model {
 
 // Pairs are numbered from 0 in the shards' order. Owns the shards; immutable, safe to read from many threads.
 // Memory beyond the mapping: 4 bytes a pair that is left, and only where some were left out.
-class SentencePairs {
+class SentencePairs : public SizedExamples {
  public:
   // All shards must have two streams: throws DataError otherwise. Keeps the first `limit` pairs (0: all), and of them
   // those with no side longer than `max_length` subwords (0: all).
   SentencePairs(std::vector<Shard> shards, uint64_t limit = 0, int64_t max_length = 0);
 
-  size_t size() const { return size_; }
+  size_t size() const override { return size_; }
   std::span<const int32_t> Source(size_t pair) const { return Side(0, pair); }  // ids without bos and eos
   std::span<const int32_t> Target(size_t pair) const { return Side(1, pair); }
-  uint64_t left_out() const { return left_out_; }  // pairs that were too long
+  uint64_t left_out() const override { return left_out_; }
   const std::vector<Piece>& pieces() const { return pieces_; }
 
-  // Lengths of one side with the end of sentence, as batches count them. O(pairs), one entry a pair.
-  std::vector<int32_t> Sizes(int stream) const;
+  std::vector<int32_t> Sizes(int stream) const override;
+  void CountTargets(std::vector<uint64_t>& counts) const override;
 
  private:
   struct Place {
@@ -43,17 +43,5 @@ class SentencePairs {
   size_t size_ = 0;
   uint64_t left_out_ = 0;
 };
-
-// Batches for training: lengths from `pairs`, ties drawn from `seed`. Throws DataError naming the pair that is too long
-// for a batch and the remedy, and for no pairs at all.
-Batches TrainingBatches(const SentencePairs& pairs, const BatchLimits& limits, uint64_t seed);
-
-// Batches for validation and decoding: always the same for the same pairs and limits; a pair longer than max_tokens is
-// a batch of its own length.
-Batches FixedBatches(const SentencePairs& pairs, BatchLimits limits);
-
-// NLL of `validation`'s targets (ends of sentence included), nats a token, under the add-one counts of `training`'s
-// targets over `vocabulary` pieces: what a model reaches that knows nothing but how frequent words are.
-double UnigramNll(const SentencePairs& training, const SentencePairs& validation, size_t vocabulary);
 
 }  // namespace strata::model

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <charconv>
 #include <cmath>
 #include <stdexcept>
 
@@ -46,6 +47,17 @@ Initial Initial::XavierNormal(int64_t fan_in, int64_t fan_out, double gain) {
   return Normal(gain * std::sqrt(2.0 / static_cast<double>(fan_in + fan_out)));
 }
 
+std::string Text(const Initial& initial, int64_t zero_row) {
+  const char* kind = initial.kind == Initial::Kind::kConstant  ? "constant"
+                     : initial.kind == Initial::Kind::kUniform ? "uniform"
+                                                               : "normal";
+  char amount[32];
+  const auto end = std::to_chars(amount, amount + sizeof amount, initial.amount).ptr;
+  std::string text = std::string(kind) + "(" + std::string(amount, end) + ")";
+  if (zero_row >= 0) text += " zero row " + std::to_string(zero_row);
+  return text;
+}
+
 at::Tensor ParameterStore::Add(const std::string& name, at::IntArrayRef shape, std::vector<ParameterPart> parts) {
   for (const Parameter& other : parameters_) {
     if (other.name == name) throw std::logic_error("parameter \"" + name + "\" is there already");
@@ -57,7 +69,7 @@ at::Tensor ParameterStore::Add(const std::string& name, at::IntArrayRef shape, s
     rows += part.rows;
   }
   if (rows != shape[0]) throw std::logic_error("the parts of \"" + name + "\" do not cover it");
-  at::Tensor tensor = at::zeros(shape, at::kFloat);
+  at::Tensor tensor = construction_ == Construction::kDrawn ? at::zeros(shape, at::kFloat) : at::empty(shape, at::kFloat);
   tensor.set_requires_grad(true);
   parameters_.push_back({name, tensor, std::move(parts)});
   return tensor;

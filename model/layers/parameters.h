@@ -25,8 +25,11 @@ struct Initial {
   static Initial XavierNormal(int64_t fan_in, int64_t fan_out, double gain = 1);
 };
 
+// "uniform(0.0442)", "normal(0.0442) zero row 1", "constant(1)".
+std::string Text(const Initial& initial, int64_t zero_row);
+
 // What a part does in its layer; initialisers of schemes go by it.
-enum class Role { kEmbedding, kOutput, kQuery, kKey, kValue, kOutProjection, kFc1, kFc2, kNorm, kScheme };
+enum class Role { kEmbedding, kOutput, kQuery, kKey, kValue, kOutProjection, kFc1, kFc2, kNorm, kScheme, kConvolution };
 
 // Rows [begin, begin + rows) of a parameter, under fairseq's name.
 struct ParameterPart {
@@ -46,6 +49,8 @@ struct ParameterPart {
 // Owns the tensors until the model is destroyed. Not thread-safe.
 class ParameterStore {
  public:
+  explicit ParameterStore(Construction construction = Construction::kDrawn) : construction_(construction) {}
+
   struct Parameter {
     std::string name;
     at::Tensor tensor;
@@ -73,6 +78,7 @@ class ParameterStore {
   }
 
  private:
+  Construction construction_;
   std::vector<Parameter> parameters_;
   std::vector<std::pair<std::string, std::string>> aliases_;
 };

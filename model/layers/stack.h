@@ -24,6 +24,7 @@ class Stack {
     std::unique_ptr<Attention> cross_attention;  // null without
     FeedForward feed_forward;
   };
+  const std::string& name() const { return name_; }
   const std::vector<Layer>& layers() const { return layers_; }
   ResidualScheme& scheme() { return *scheme_; }
 

@@ -232,7 +232,7 @@ TEST_P(SchemeTest, DecodingAgreesWithTheForwardPass) {
     config.share_embeddings = sharing;
     const auto model = Make(config);
     const Batch batch = SmallBatch();
-    const Hypotheses found = model->Decode(batch.source_BS, {.beam = 3, .max_length_b = 40, .n_best = 3});
+    const Hypotheses found = model->Decode(batch, {.beam = 3, .max_length_b = 40, .n_best = 3});
     ASSERT_EQ(found.size(), 3u);
     const at::NoGradGuard no_grad;
     for (int64_t b = 0; b < 3; ++b) {

@@ -1,7 +1,9 @@
 #include "model/residual/residual_scheme.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
+#include <sstream>
 #include <stdexcept>
 
 namespace strata::model {
@@ -27,6 +29,36 @@ const Entry& Find(const std::string& name) {
 
 }  // namespace
 
+namespace {
+
+[[noreturn]] void RefuseOption(const std::string& scheme, const std::string& item, const std::vector<SchemeOption>& options) {
+  std::string known;
+  for (const SchemeOption& option : options) known += (known.empty() ? "" : ", ") + option.name;
+  throw std::invalid_argument("model.scheme_options: \"" + item + "\" sets no option of the scheme " + scheme + ". " +
+                              (known.empty() ? "It has none: leave model.scheme_options empty."
+                                             : "Write NAME=VALUE with one of: " + known + "."));
+}
+
+void CheckOption(const std::string& scheme, const SchemeOption& option, const std::string& value) {
+  if (value == option.default_value) return;
+  const std::string start = "model.scheme_options: " + option.name + " of the scheme " + scheme + " is \"" + value + "\"";
+  if (!option.choices.empty()) {
+    if (std::find(option.choices.begin(), option.choices.end(), value) != option.choices.end()) return;
+    std::string known;
+    for (const std::string& choice : option.choices) known += (known.empty() ? "" : ", ") + choice;
+    throw std::invalid_argument(start + ". Choose one of: " + known + ".");
+  }
+  double number = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (error != std::errc() || end != value.data() + value.size() || !(number >= option.min && number <= option.max)) {
+    std::ostringstream range;
+    range << option.min << " to " << option.max;
+    throw std::invalid_argument(start + ". Write a number from " + range.str() + ".");
+  }
+}
+
+}  // namespace
+
 const char* NameOf(SublayerKind kind) {
   switch (kind) {
     case SublayerKind::kSelfAttention:
@@ -44,6 +76,15 @@ std::string ResidualScheme::NormName(int64_t layer, SublayerKind kind) const {
                      : kind == SublayerKind::kCrossAttention ? "encoder_attn_layer_norm"
                                                              : "final_layer_norm";
   return shape_.name + ".layers." + std::to_string(layer) + "." + norm;
+}
+
+std::string ResidualScheme::Option(const std::string& name) const {
+  return SchemeOptions(shape_.config->scheme, shape_.config->scheme_options).at(name);
+}
+
+double ResidualScheme::Option(const std::string& name, double automatic) const {
+  const std::string value = Option(name);
+  return value == "auto" ? automatic : std::stod(value);
 }
 
 void ResidualScheme::Build(ParameterStore& parameters) {
@@ -89,6 +130,22 @@ const SchemeInfo& DescribeScheme(const std::string& name) { return Find(name).in
 
 std::unique_ptr<ResidualScheme> MakeScheme(const std::string& name, StackShape shape) {
   return Find(name).factory(std::move(shape));
+}
+
+std::map<std::string, std::string> SchemeOptions(const std::string& scheme, const std::string& text) {
+  const std::vector<SchemeOption>& options = Find(scheme).info.options;
+  std::map<std::string, std::string> values;
+  for (const SchemeOption& option : options) values[option.name] = option.default_value;
+  std::istringstream items(text);
+  for (std::string item; std::getline(items, item, ',');) {
+    const size_t equals = item.find('=');
+    const std::string name = item.substr(0, equals);
+    const auto option = std::find_if(options.begin(), options.end(), [&](const auto& o) { return o.name == name; });
+    if (option == options.end() || equals == std::string::npos) RefuseOption(scheme, item, options);
+    values[name] = item.substr(equals + 1);
+    CheckOption(scheme, *option, values[name]);
+  }
+  return values;
 }
 
 void CheckSchemeTakes(const std::string& scheme, const std::string& task) {

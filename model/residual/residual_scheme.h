@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -74,6 +75,9 @@ class ResidualScheme {
 
  protected:
   const StackShape& shape() const { return shape_; }
+  // The value of one of the scheme's own options, as text or as a number; `automatic` where it is "auto".
+  std::string Option(const std::string& name) const;
+  double Option(const std::string& name, double automatic) const;
   const LayerNorm& Norm(const Place& at) const { return norms_[at.layer][at.sublayer]; }
 
   // norm(x + dropout(branch) [+ bypass]) with this place's norm, tapped where the pass asks for it.
@@ -88,12 +92,22 @@ class ResidualScheme {
   std::vector<std::vector<LayerNorm>> norms_;  // [layer][sub-layer]
 };
 
+// An option of a scheme's own, set by model.scheme_options.
+struct SchemeOption {
+  std::string name;
+  std::string summary;               // one line
+  std::string default_value;         // "auto" where the scheme computes it
+  std::vector<std::string> choices;  // empty: a number, from min to max
+  double min = 0, max = 0;
+};
+
 // What a scheme says of itself.
 struct SchemeInfo {
-  std::string summary;                 // one line
-  std::string source;                  // where its equation stands
-  std::vector<std::string> tasks;      // empty: every task
-  std::vector<std::string> options;    // names of options of its own
+  std::string summary;                   // one line
+  std::string source;                    // where its equation stands
+  std::vector<std::string> tasks;        // empty: every task
+  std::vector<SchemeOption> options;     // of its own
+  std::string schedule = "inverse_sqrt";  // what `train.schedule: scheme` means (worker/trainer/spec.h)
 };
 
 using SchemeFactory = std::function<std::unique_ptr<ResidualScheme>(StackShape)>;
@@ -106,6 +120,9 @@ std::vector<std::string> SchemeNames();
 // Throw std::invalid_argument naming the field, the value and the known names.
 const SchemeInfo& DescribeScheme(const std::string& name);
 std::unique_ptr<ResidualScheme> MakeScheme(const std::string& name, StackShape shape);
+// The values of a scheme's options, defaults filled in: "alpha=0.5" -> {alpha: 0.5, beta: auto}. Throws std::invalid_argument
+// naming the option, the value and what it may be.
+std::map<std::string, std::string> SchemeOptions(const std::string& scheme, const std::string& text);
 // Throws std::invalid_argument naming both where the scheme does not take the task.
 void CheckSchemeTakes(const std::string& scheme, const std::string& task);
 

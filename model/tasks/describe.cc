@@ -20,13 +20,21 @@ json Schemes() {
   json schemes = json::array();
   for (const std::string& name : SchemeNames()) {
     const SchemeInfo& info = DescribeScheme(name);
-    json options = {"rescale_init"};
-    for (const std::string& option : info.options) options.push_back(option);
+    json options = json::array();
+    for (const SchemeOption& option : info.options) {
+      options.push_back({{"name", option.name}, {"summary", option.summary}, {"default", option.default_value}});
+      if (option.choices.empty()) {
+        options.back().update({{"min", option.min}, {"max", option.max}});
+      } else {
+        options.back()["choices"] = option.choices;
+      }
+    }
     schemes.push_back({{"name", name},
                        {"summary", info.summary},
                        {"source", info.source},
                        {"tasks", info.tasks.empty() ? TaskNames() : info.tasks},
-                       {"options", options}});
+                       {"options", options},
+                       {"schedule", info.schedule}});
   }
   return schemes;
 }
@@ -65,11 +73,15 @@ json Metrics() {
 }  // namespace
 
 json Describe() {
-  const json rescale = {{"name", "rescale_init"},
-                        {"summary", "every weight of a layer (no bias, no norm) starts times L^-0.5, L the layers of its stack"},
-                        {"schemes", SchemeNames()},
-                        {"tasks", TaskNames()}};
-  return {{"schemes", Schemes()}, {"tasks", Tasks()}, {"metrics", Metrics()}, {"options", {rescale}}};
+  const auto option = [](const char* name, const char* summary) -> json {
+    return {{"name", name}, {"summary", summary}, {"schemes", SchemeNames()}, {"tasks", TaskNames()}};
+  };
+  return {{"schemes", Schemes()},
+          {"tasks", Tasks()},
+          {"metrics", Metrics()},
+          {"options",
+           {option("rescale_init", "every weight of a layer (no bias, no norm) starts times L^-0.5, L the layers of its stack"),
+            option("depth_scaled_init", "every weight of layer l (no bias, no norm) starts xavier uniform times l^-0.5, l from 1")}}};
 }
 
 }  // namespace strata::model

@@ -5,7 +5,7 @@
 
 namespace strata::model {
 
-// {"schemes": [{name, summary, source, tasks, options}], "tasks": [{name, summary, metrics, depth, share_embeddings}],
+// {"schemes": [{name, summary, source, tasks, options: [{name, summary, default, choices | min, max}], schedule}], "tasks": [{name, summary, metrics, depth, share_embeddings}],
 //  "metrics": [{name, summary, tasks, higher_is_better, decodes, values}], "options": [{name, summary, schemes, tasks}]}, sorted by name.
 nlohmann::json Describe();
 

@@ -1,47 +1,58 @@
-// The encoder-decoder Transformer (fairseq's base) over two sequences of pieces: translation, headlines.
+// The encoder-decoder Transformer (fairseq's base): translation, headlines, and with another front end speech.
 #pragma once
 
+#include <functional>
 #include <memory>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "model/layers/embedding.h"
-#include "model/layers/packing.h"
-#include "model/layers/parameters.h"
-#include "model/layers/stack.h"
-#include "model/tasks/task.h"
+#include "model/tasks/transformer_model.h"
 
 namespace strata::model {
 
-class EncoderDecoder final : public SequenceModel {
- public:
-  explicit EncoderDecoder(const ModelConfig& config);
+// What an encoder's stack gets: packed rows, and where each sentence's are.
+struct SourceRows {
+  Packing packing;
+  at::Tensor x_ND;
+};
 
-  const ModelConfig& config() const override { return config_; }
-  std::vector<NamedParameter> Parameters() const override;
-  std::vector<std::pair<std::string, std::string>> Aliases() const override { return store_.aliases(); }
-  std::vector<NamedView> FairseqViews() const override;
+// Turns a batch's source into the encoder's input.
+class SourceFrontEnd {
+ public:
+  virtual ~SourceFrontEnd() = default;
+  // Scaled, with positions, after dropout. keep_padding: as Pack's.
+  virtual SourceRows Embed(const Batch& batch, Pass& pass, bool keep_padding) = 0;
+  // The embedding that target and output may share; undefined where there is none.
+  virtual at::Tensor Table() const { return {}; }
+};
+
+class EncoderDecoder final : public TransformerModel {
+ public:
+  // Adds the front end's parameters to the store.
+  using FrontEndFactory =
+      std::function<std::unique_ptr<SourceFrontEnd>(const ModelConfig& config, ParameterStore& store, Positions& positions)>;
+
+  // A model of two sequences of pieces.
+  EncoderDecoder(const ModelConfig& config, Construction construction);
+  EncoderDecoder(const ModelConfig& config, Construction construction, const FrontEndFactory& front_end);
+
   LossSums Loss(const Batch& batch, bool training, LayerTaps* taps) override;
   at::Tensor Logits(const Batch& batch, LayerTaps* taps) override;
-  Hypotheses Decode(const at::Tensor& source_BS, const DecodeOptions& options) override;
-  bool NeedsProfile() const override;
-  void Profile(const Batch& batch) override;
+  Hypotheses Decode(const Batch& batch, const DecodeOptions& options) override;
 
  private:
-  class Stepper;
-
-  void AddEmbeddings();
-  void Initialise();
-  at::Tensor Encode(const Packing& source, Pass& pass);
+  void AddTargetEmbeddings();
+  at::Tensor Encode(const SourceRows& source, Pass& pass);
   // What the decoder's stack gives for a whole batch.
-  at::Tensor Forward(const Packing& source, const Packing& target, Pass& pass);
+  at::Tensor Forward(const SourceRows& source, const Packing& target, Pass& pass);
+  void ProfilePass(const Batch& batch, Pass& pass) override;
 
-  ModelConfig config_;
-  ParameterStore store_;
   Positions positions_;
-  at::Tensor source_table_VD_, target_table_VD_, output_table_VD_;
+  std::unique_ptr<SourceFrontEnd> front_end_;
+  at::Tensor target_table_VD_, output_table_VD_;
   std::unique_ptr<Stack> encoder_, decoder_;
 };
+
+// A new embedding [V, D], N(0, D^-1/2), with row kPad zero where `role` is kEmbedding.
+at::Tensor AddEmbedding(const ModelConfig& config, ParameterStore& store, const std::string& name, const std::string& stack, Role role);
 
 }  // namespace strata::model

@@ -59,10 +59,11 @@ std::vector<std::string> MetricNames() { return Names(Metrics()); }
 const TaskInfo& DescribeTask(const std::string& name) { return FindTask(name).info; }
 const MetricInfo& DescribeMetric(const std::string& name) { return Find(Metrics(), name, "evaluate.metric", "metric"); }
 
-std::unique_ptr<SequenceModel> CreateModel(const ModelConfig& config) {
+std::unique_ptr<SequenceModel> CreateModel(const ModelConfig& config, Construction construction) {
   const Task& task = FindTask(config.task);
   CheckSchemeTakes(config.scheme, config.task);
   Validate(config);
+  SchemeOptions(config.scheme, config.scheme_options);
   if (task.info.two_stacks && config.encoder_layers < 1) {
     throw std::invalid_argument("model.depth has one stack, but task.kind \"" + config.task +
                                 "\" has an encoder and a decoder. Write a depth as 6L-6L.");
@@ -76,7 +77,7 @@ std::unique_ptr<SequenceModel> CreateModel(const ModelConfig& config) {
     throw std::invalid_argument("model.share_embeddings is \"" + config.share_embeddings + "\", which task.kind \"" + config.task +
                                 "\" does not take.");
   }
-  return task.factory(config);
+  return task.factory(config, construction);
 }
 
 }  // namespace strata::model

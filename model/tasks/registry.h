@@ -1,12 +1,14 @@
 // Tasks and metrics by name. A task is one file in this folder: it registers itself and the metrics that score it.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "model/config.h"
+#include "model/data/examples.h"
 #include "model/tasks/task.h"
 
 namespace strata::model {
@@ -16,6 +18,9 @@ struct TaskInfo {
   bool two_stacks = true;                      // depth 6L-6L, or 6L where false
   std::vector<std::string> share_embeddings;   // what model.share_embeddings may be
   std::vector<std::string> metrics;            // names of registered metrics
+  // Opens a split of a dataset of this task. Throws DataError.
+  std::unique_ptr<Examples> (*open)(const std::filesystem::path& folder, const Manifest& manifest, const std::string& split,
+                                    const ExampleOptions& options) = nullptr;
 };
 
 struct MetricInfo {
@@ -25,7 +30,7 @@ struct MetricInfo {
   std::vector<std::string> values;  // the measurements that it gives
 };
 
-using ModelFactory = std::function<std::unique_ptr<SequenceModel>(const ModelConfig&)>;
+using ModelFactory = std::function<std::unique_ptr<SequenceModel>(const ModelConfig&, Construction)>;
 
 // Called before main.
 bool RegisterTask(const std::string& name, TaskInfo info, ModelFactory factory);

@@ -18,9 +18,12 @@ namespace strata::model {
 inline constexpr int64_t kBos = 0, kPad = 1, kEos = 2, kUnk = 3;
 
 // One batch. B sentences, S source and T target positions; int64 ids, padding kPad on either side.
-// target_input starts with kEos: target_input[t] = target[t - 1].
+// target_input starts with kEos: target_input[t] = target[t - 1]. A decoder-only task has no source; a target that is kPad where
+// its input is not is context only and counts nothing.
 struct Batch {
-  at::Tensor source_BS;
+  at::Tensor source_BS;                    // text; undefined for speech
+  at::Tensor source_features_BSF;          // speech: float32, F filter banks, zeros behind each clip's end
+  std::vector<int64_t> source_frames;      // speech: frames of each clip
   at::Tensor target_input_BT;
   at::Tensor target_BT;
   int64_t target_tokens = 0;  // targets that are no padding, eos included
@@ -80,20 +83,27 @@ class SequenceModel {
   virtual std::vector<std::pair<std::string, std::string>> Aliases() const = 0;
   // Parts of the parameters by fairseq's names; every element of every parameter stands in exactly one.
   virtual std::vector<NamedView> FairseqViews() const = 0;
+  // How each part of each parameter was drawn, in the order of FairseqViews: "uniform(0.0442)", "normal(0.0442) zero row 1",
+  // "constant(1)". Two models of one seed have the same bits in every part of the same name, shape and text.
+  virtual std::vector<std::string> Initials() const = 0;
 
   // `training` switches dropout on. Under at::NoGradGuard nothing is kept for a backward pass.
   virtual LossSums Loss(const Batch& batch, bool training, LayerTaps* taps = nullptr) = 0;
   // [B, T, V] before softmax, dropout off. Rows at padded positions mean nothing.
   virtual at::Tensor Logits(const Batch& batch, LayerTaps* taps = nullptr) = 0;
-  // Rows of source_BS are sentences, padded on either side. Dropout off, no gradients.
-  virtual Hypotheses Decode(const at::Tensor& source_BS, const DecodeOptions& options) = 0;
+  // Decodes the batch's sources; its targets may be undefined. Dropout off, no gradients. Throws std::logic_error in a
+  // decoder-only task, which has nothing to decode from.
+  virtual Hypotheses Decode(const Batch& batch, const DecodeOptions& options) = 0;
 
   // Some schemes measure one batch before the first update (Admin). Does nothing where NeedsProfile() is false.
   virtual bool NeedsProfile() const { return false; }
   virtual void Profile(const Batch& batch) {}
 };
 
+// Drawn: the weights are initialised. ShapesOnly: they are not, and cost no memory until they are touched.
+enum class Construction { kDrawn, kShapesOnly };
+
 // Throws std::invalid_argument where the task or scheme is unknown or they do not go together, or the sizes do not.
-std::unique_ptr<SequenceModel> CreateModel(const ModelConfig& config);
+std::unique_ptr<SequenceModel> CreateModel(const ModelConfig& config, Construction construction = Construction::kDrawn);
 
 }  // namespace strata::model

@@ -17,8 +17,11 @@ namespace {
                  {.summary = "sentences from one language to another, encoder and decoder",
                   .two_stacks = true,
                   .share_embeddings = {"all", "decoder", "none"},
-                  .metrics = {"bleu"}},
-                 [](const ModelConfig& config) { return std::make_unique<EncoderDecoder>(config); });
+                  .metrics = {"bleu"},
+                  .open = OpenSentencePairs},
+                 [](const ModelConfig& config, Construction construction) {
+                   return std::make_unique<EncoderDecoder>(config, construction);
+                 });
 
 }  // namespace
 }  // namespace strata::model

@@ -238,7 +238,7 @@ class Checker {
                                        .max_length_a = 0,
                                        .max_length_b = static_cast<int64_t>(limit),
                                        .n_best = beam};
-    const model::Hypotheses ours = model_->Decode(source_BS, options);
+    const model::Hypotheses ours = model_->Decode({.source_BS = source_BS}, options);
     const json& theirs = run.at("hyps");
     if (theirs.size() != ours.size()) return "another number of sentences";
     for (size_t s = 0; s < ours.size(); ++s) {

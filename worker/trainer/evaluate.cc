@@ -4,7 +4,6 @@
 
 #include <map>
 
-#include "model/data/collate.h"
 #include "model/data/file.h"
 #include "model/metrics/bleu.h"
 #include "model/metrics/text.h"
@@ -71,37 +70,37 @@ Lines ReadReferences(const Job& job, const model::Manifest& manifest, const Eval
   return {lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(sentences)};
 }
 
-std::string TextOf(const model::SentencePairs& pairs, const model::Hypothesis& hypothesis) {
+std::string TextOf(const model::Examples& examples, const model::Hypothesis& hypothesis) {
   std::vector<int32_t> ids;
   for (const int64_t token : hypothesis.tokens) {
     if (token != model::kEos) ids.push_back(static_cast<int32_t>(token));
   }
-  std::string text = model::Detokenise(pairs.pieces(), ids);
+  std::string text = model::Detokenise(examples.pieces(), ids);
   std::replace(text.begin(), text.end(), '\n', ' ');  // a byte piece may be one; a line is a sentence
   return text;
 }
 
 // Nothing where a stop was asked for on the way.
-std::optional<Lines> Decode(const Job& job, model::SequenceModel& model, const model::SentencePairs& pairs,
+std::optional<Lines> Decode(const Job& job, model::SequenceModel& model, const model::Examples& examples,
                             const EvaluateSpec& evaluation) {
   const model::DecodeOptions options{.beam = evaluation.beam,
                                      .length_penalty = evaluation.length_penalty,
                                      .max_length_a = evaluation.max_length_a,
                                      .max_length_b = evaluation.max_length_b};
   const model::Batches batches = model::FixedBatches(
-      pairs, {.max_tokens = job.spec.train.max_tokens, .max_sentences = kMaxSentences, .required_multiple = 1});
-  Lines hypotheses(pairs.size());
-  Progress progress(job.events, static_cast<int64_t>(pairs.size()));
+      examples, {.max_tokens = job.spec.train.max_tokens, .max_sentences = kMaxSentences, .required_multiple = 1});
+  Lines hypotheses(examples.size());
+  Progress progress(job.events, static_cast<int64_t>(examples.size()));
   progress.Enter("evaluate", 0);
   int64_t done = 0;
   for (size_t i = 0; i < batches.size(); ++i) {
     if (job.control->StopRequested()) return std::nullopt;
-    const model::Batch batch = model::ToDevice(model::Collate(pairs, batches[i]), job.environment.device);
-    const model::Hypotheses decoded = model.Decode(batch.source_BS, options);
+    const model::Batch batch = model::ToDevice(examples.Collate(batches[i]), job.environment.device);
+    const model::Hypotheses decoded = model.Decode(batch, options);
     int64_t tokens = 0;
     for (size_t row = 0; row < batches[i].size(); ++row) {
       const model::Hypothesis& best = decoded[row].at(0);
-      hypotheses[batches[i][row]] = TextOf(pairs, best);
+      hypotheses[batches[i][row]] = TextOf(examples, best);
       tokens += static_cast<int64_t>(best.tokens.size());
     }
     done += batch.sentences;
@@ -128,8 +127,8 @@ void SaveHypotheses(const Job& job, const Lines& hypotheses) {
 void Evaluate(const Job& job, int64_t index, const std::filesystem::path& checkpoint) {
   const EvaluateSpec& evaluation = EvaluationOf(job, index);
   const model::Manifest manifest = ReadDataset(job);
-  const model::SentencePairs pairs = OpenPairs(job, manifest, evaluation.split, evaluation.sentences, /*max_length=*/0);
-  const Lines references = ReadReferences(job, manifest, evaluation, pairs.size());
+  const auto examples = OpenExamples(job, manifest, evaluation.split, {.limit = static_cast<uint64_t>(evaluation.sentences)});
+  const Lines references = ReadReferences(job, manifest, evaluation, examples->size());
   const auto model = MakeModel(job, manifest);
   const std::vector<model::NamedParameter> parameters = model->Parameters();
   const int64_t update = LoadWeights(checkpoint, parameters, Identity(job, manifest));
@@ -140,7 +139,7 @@ void Evaluate(const Job& job, int64_t index, const std::filesystem::path& checkp
                  {"unigram_nll", nullptr}};
   fields.update(StartedFields(job.environment, job.world_size));
   job.events->Emit("started", fields);
-  const std::optional<Lines> hypotheses = Decode(job, *model, pairs, evaluation);
+  const std::optional<Lines> hypotheses = Decode(job, *model, *examples, evaluation);
   if (!hypotheses) {
     job.events->Emit("stopped", {{"update", update}, {"file", nullptr}});
     return;

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "model/tasks/registry.h"
 #include "worker/trainer/failure.h"
 
 namespace strata::trainer {
@@ -16,9 +17,13 @@ model::Manifest ReadDataset(const Job& job) {
   return manifest;
 }
 
-model::SentencePairs OpenPairs(const Job& job, const model::Manifest& manifest, const std::string& split, int64_t limit,
-                               int64_t max_length) {
-  return model::SentencePairs(model::OpenSplit(job.dataset, manifest, split), static_cast<uint64_t>(limit), max_length);
+std::unique_ptr<model::Examples> OpenExamples(const Job& job, const model::Manifest& manifest, const std::string& split,
+                                              const model::ExampleOptions& options) {
+  try {
+    return model::DescribeTask(job.spec.task.kind).open(job.dataset, manifest, split, options);
+  } catch (const std::invalid_argument& error) {
+    throw Failure(Cause::kBadSpec, error.what());
+  }
 }
 
 std::unique_ptr<model::SequenceModel> MakeModel(const Job& job, const model::Manifest& manifest) {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "model/data/manifest.h"
-#include "model/data/sentence_pairs.h"
+#include "model/data/examples.h"
 #include "model/tasks/task.h"
 #include "worker/trainer/checkpoint.h"
 #include "worker/trainer/control.h"
@@ -32,8 +32,8 @@ struct Job {
 model::Manifest ReadDataset(const Job& job);
 
 // Opens a split. Failure (data_error) where a shard is missing, damaged or of another vocabulary.
-model::SentencePairs OpenPairs(const Job& job, const model::Manifest& manifest, const std::string& split, int64_t limit,
-                               int64_t max_length);
+std::unique_ptr<model::Examples> OpenExamples(const Job& job, const model::Manifest& manifest, const std::string& split,
+                                              const model::ExampleOptions& options);
 
 // A freshly initialised model on the job's device; its seed decides all of it. Failure (bad_spec) where the registry
 // has no such task or scheme. Afterwards the generators stand at the seed.

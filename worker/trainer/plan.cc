@@ -13,7 +13,7 @@ nlohmann::ordered_json Plan(const TrialSpec& spec, int64_t vocabulary) {
   const model::ModelConfig config = ToModelConfig(spec, vocabulary);
   int64_t parameters = 0;
   try {
-    for (const auto& parameter : model::CreateModel(config)->Parameters()) parameters += parameter.tensor.numel();
+    for (const auto& parameter : model::CreateModel(config, model::Construction::kShapesOnly)->Parameters()) parameters += parameter.tensor.numel();
   } catch (const std::invalid_argument& error) {
     throw Failure(Cause::kBadSpec, error.what());
   }

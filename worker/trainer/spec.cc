@@ -51,7 +51,14 @@ Fields FieldsOf(ModelSpec& s) {
           Rate("dropout", s.dropout),
           Rate("attention_dropout", s.attention_dropout),
           Rate("activation_dropout", s.activation_dropout),
-          {.name = "rescale_init", .value = &s.rescale_init}};
+          {.name = "rescale_init", .value = &s.rescale_init},
+          {.name = "depth_scaled_init", .value = &s.depth_scaled_init},
+          Text("scheme_options", s.scheme_options),
+          Rate("word_dropout", s.word_dropout),
+          Text("adaptive_cutoffs", s.adaptive_cutoffs),
+          Integer("adaptive_factor", s.adaptive_factor, 1, 64),
+          Rate("adaptive_softmax_dropout", s.adaptive_softmax_dropout),
+          Integer("convolution_channels", s.convolution_channels, 2, 16384)};
 }
 
 Fields FieldsOf(TrainSpec& s) {
@@ -77,7 +84,17 @@ Fields FieldsOf(TrainSpec& s) {
           Integer("keep_checkpoints", s.keep_checkpoints, 1, 1000),
           Text("on_divergence", s.on_divergence, {"stop", "continue"}),
           Integer("judge_after", s.judge_after, 0, 1e8),
-          Integer("max_length", s.max_length, 0, 100000)};
+          Integer("max_length", s.max_length, 0, 100000),
+          Text("schedule", s.schedule, {"scheme", "inverse_sqrt", "inverse_sqrt_no_warmup"}),
+          Integer("decay_offset", s.decay_offset, 1, 1e8),
+          Text("smooth_over", s.smooth_over, {"vocabulary", "others"}),
+          Text("validation_split", s.validation_split),
+          Integer("keep_epoch_checkpoints", s.keep_epoch_checkpoints, 0, 1000),
+          Integer("block_tokens", s.block_tokens, 2, 1e6),
+          Integer("frequency_masks", s.frequency_masks, 0, 100),
+          Integer("frequency_mask_bins", s.frequency_mask_bins, 0, 80),
+          Integer("time_masks", s.time_masks, 0, 100),
+          Integer("time_mask_frames", s.time_mask_frames, 0, 100000)};
 }
 
 Fields FieldsOf(EvaluateSpec& s) {
@@ -88,10 +105,19 @@ Fields FieldsOf(EvaluateSpec& s) {
           Real("length_penalty", s.length_penalty, -10, 10),
           Real("max_length_a", s.max_length_a, 0, 100),
           Integer("max_length_b", s.max_length_b, 1, 100000),
-          Text("checkpoint", s.checkpoint, {"final", "best"})};
+          Text("checkpoint", s.checkpoint, {"final", "best", "average"}),
+          Integer("average_last", s.average_last, 1, 1000),
+          Text("length_penalties", s.length_penalties),
+          Integer("n_best", s.n_best, 1, 256),
+          Integer("window_tokens", s.window_tokens, 0, 1e6),
+          Integer("context_tokens", s.context_tokens, 0, 1e6)};
 }
 
-Fields FieldsOf(DiagnosticsSpec& s) { return {Integer("gradient_norms_every", s.gradient_norms_every, 0, 1e8)}; }
+Fields FieldsOf(DiagnosticsSpec& s) {
+  return {Integer("gradient_norms_every", s.gradient_norms_every, 0, 1e8), Text("location_layers", s.location_layers),
+          Integer("locations_every", s.locations_every, 0, 1e8), Integer("similarity_every", s.similarity_every, 0, 1e8),
+          Integer("variances_every", s.variances_every, 0, 1e8)};
+}
 
 Fields FieldsOf(ResourcesSpec& s) {
   return {Integer("ranks", s.ranks, 1, 1024), Integer("threads", s.threads, 1, 256)};

@@ -19,7 +19,13 @@ struct ModelSpec {
   std::string scheme, depth, share_embeddings;
   int64_t dim = 0, ffn_dim = 0, heads = 0;
   double dropout = 0, attention_dropout = 0, activation_dropout = 0;
-  bool rescale_init = false;
+  bool rescale_init = false, depth_scaled_init = false;
+  std::string scheme_options;
+  double word_dropout = 0;
+  std::string adaptive_cutoffs;
+  int64_t adaptive_factor = 0;
+  double adaptive_softmax_dropout = 0;
+  int64_t convolution_channels = 0;
 };
 
 struct TrainSpec {
@@ -32,6 +38,11 @@ struct TrainSpec {
   int64_t checkpoint_every = 0, checkpoint_seconds = 0, keep_checkpoints = 0;
   std::string on_divergence;
   int64_t judge_after = 0, max_length = 0;
+  std::string schedule;  // scheme, inverse_sqrt or inverse_sqrt_no_warmup
+  int64_t decay_offset = 0;
+  std::string smooth_over, validation_split;
+  int64_t keep_epoch_checkpoints = 0, block_tokens = 0;
+  int64_t frequency_masks = 0, frequency_mask_bins = 0, time_masks = 0, time_mask_frames = 0;
 };
 
 struct EvaluateSpec {
@@ -40,10 +51,15 @@ struct EvaluateSpec {
   double length_penalty = 0, max_length_a = 0;
   int64_t max_length_b = 0;
   std::string checkpoint;
+  int64_t average_last = 0;
+  std::string length_penalties;
+  int64_t n_best = 0, window_tokens = 0, context_tokens = 0;
 };
 
 struct DiagnosticsSpec {
   int64_t gradient_norms_every = 0;
+  std::string location_layers;
+  int64_t locations_every = 0, similarity_every = 0, variances_every = 0;
 };
 
 struct ResourcesSpec {

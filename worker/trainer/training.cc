@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/data/collate.h"
 #include "worker/trainer/failure.h"
 
 namespace strata::trainer {
@@ -18,14 +17,21 @@ void Remember(double value, double* seen) {
   *seen = std::isfinite(value) ? std::max(*seen, value) : value;
 }
 
+std::string ShapeOf(const model::Batch& batch) {
+  std::string shape = std::to_string(batch.sentences) + " sentences x ";
+  if (batch.source_BS.defined()) shape += std::to_string(batch.source_BS.size(1)) + " source and ";
+  if (batch.source_features_BSF.defined()) shape += std::to_string(batch.source_features_BSF.size(1)) + " frames and ";
+  return shape + std::to_string(batch.target_BT.size(1)) + " target tokens";
+}
+
 }  // namespace
 
 Training::Training(const Job& job)
     : job_(job),
       spec_(job.spec.train),
       manifest_(ReadDataset(job)),
-      pairs_(OpenPairs(job, manifest_, "train", /*limit=*/0, spec_.max_length)),
-      batches_(model::TrainingBatches(pairs_, {.max_tokens = spec_.max_tokens, .max_sentences = spec_.max_sentences},
+      examples_(OpenExamples(job, manifest_, "train", {.max_length = spec_.max_length, .block_tokens = spec_.block_tokens})),
+      batches_(model::TrainingBatches(*examples_, {.max_tokens = spec_.max_tokens, .max_sentences = spec_.max_sentences},
                                       static_cast<uint64_t>(spec_.seed))),
       model_(MakeModel(job, manifest_)),
       adam_(model_->Parameters(), {.beta1 = spec_.adam_beta1,
@@ -40,7 +46,7 @@ Training::Training(const Job& job)
       progress_(job.events, spec_.updates),
       last_checkpoint_(std::chrono::steady_clock::now()) {
   judge_.emplace(model::JudgeSettings{
-      .unigram_nll = model::UnigramNll(pairs_, validator_->pairs(), static_cast<size_t>(manifest_.vocabulary_size)),
+      .unigram_nll = model::UnigramNll(*examples_, validator_->examples(), static_cast<size_t>(manifest_.vocabulary_size)),
       .warmup = spec_.warmup,
       .judge_after = spec_.judge_after});
   Start();
@@ -67,13 +73,13 @@ void Training::Start() {
                  {"unigram_nll", judge_->settings().unigram_nll}};
   fields.update(StartedFields(job_.environment, job_.world_size));
   job_.events->Emit("started", fields);
-  if (pairs_.left_out() > 0) {
-    job_.events->Warn(std::to_string(pairs_.left_out()) + " of " + std::to_string(pairs_.left_out() + pairs_.size()) +
-                      " training pairs have a side longer than train.max_length " + std::to_string(spec_.max_length) +
+  if (examples_->left_out() > 0) {
+    job_.events->Warn(std::to_string(examples_->left_out()) + " of " + std::to_string(examples_->left_out() + examples_->size()) +
+                      " training examples are longer than train.max_length " + std::to_string(spec_.max_length) +
                       " and are left out.");
   }
   if (!restored && model_->NeedsProfile())
-    model_->Profile(model::ToDevice(model::Collate(pairs_, batches_[order_.Next()[0]]), job_.environment.device));
+    model_->Profile(model::ToDevice(examples_->Collate(batches_[order_.Next()[0]]), job_.environment.device));
   order_.Seek(state_.position);
 }
 
@@ -101,9 +107,8 @@ void Training::Run() {
 
 void Training::AccumulateGradients(const std::vector<uint32_t>& batches, int64_t* tokens) {
   for (const uint32_t number : batches) {
-    const model::Batch batch = model::ToDevice(model::Collate(pairs_, batches_[number]), job_.environment.device);
-    batch_shape_ = std::to_string(batch.sentences) + " sentences x " + std::to_string(batch.source_BS.size(1)) +
-                   " source and " + std::to_string(batch.target_BT.size(1)) + " target tokens";
+    const model::Batch batch = model::ToDevice(examples_->Collate(batches_[number]), job_.environment.device);
+    batch_shape_ = ShapeOf(batch);
     const model::LossSums sums = model_->Loss(batch, /*training=*/true);
     sums.loss.backward();
     state_.loss_sum += sums.loss.item<double>();

@@ -47,7 +47,7 @@ class Training {
   const Job& job_;
   const TrainSpec& spec_;
   model::Manifest manifest_;
-  model::SentencePairs pairs_;
+  std::unique_ptr<model::Examples> examples_;
   model::Batches batches_;
   std::unique_ptr<model::SequenceModel> model_;
   model::Adam adam_;

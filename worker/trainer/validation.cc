@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include "model/data/collate.h"
 #include "model/diagnostics/divergence.h"
 
 namespace strata::trainer {
@@ -11,17 +10,19 @@ namespace strata::trainer {
 Validator::Validator(const Job& job, const model::Manifest& manifest, model::SequenceModel& model)
     : model_(model),
       device_(job.environment.device),
-      pairs_(OpenPairs(job, manifest, "valid", job.spec.train.validation_sentences, /*max_length=*/0)),
+      examples_(OpenExamples(job, manifest, job.spec.train.validation_split,
+                             {.limit = static_cast<uint64_t>(job.spec.train.validation_sentences),
+                              .block_tokens = job.spec.train.block_tokens})),
       batches_(model::FixedBatches(
-          pairs_, {.max_tokens = job.spec.train.max_tokens, .max_sentences = job.spec.train.max_sentences})),
-      fixed_batch_(model::ToDevice(model::Collate(pairs_, batches_[batches_.size() / 2]), device_)) {}
+          *examples_, {.max_tokens = job.spec.train.max_tokens, .max_sentences = job.spec.train.max_sentences})),
+      fixed_batch_(model::ToDevice(examples_->Collate(batches_[batches_.size() / 2]), device_)) {}
 
 double Validator::Nll(const std::function<void(int64_t)>& after_batch) {
   at::NoGradGuard no_grad;
   double nll = 0;
   int64_t tokens = 0;
   for (size_t i = 0; i < batches_.size(); ++i) {
-    const model::Batch batch = model::ToDevice(model::Collate(pairs_, batches_[i]), device_);
+    const model::Batch batch = model::ToDevice(examples_->Collate(batches_[i]), device_);
     nll += model_.Loss(batch, /*training=*/false).nll.item<double>();
     tokens += batch.target_tokens;
     after_batch(batch.target_tokens);

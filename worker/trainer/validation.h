@@ -20,12 +20,12 @@ class Validator {
   // Gradient norms at the layers' outputs on the fixed batch: the middle one of the batches in order of length.
   model::NormsByStack OutputNorms() { return model::OutputGradientNorms(model_, fixed_batch_); }
 
-  const model::SentencePairs& pairs() const { return pairs_; }
+  const model::Examples& examples() const { return *examples_; }
 
  private:
   model::SequenceModel& model_;
   at::Device device_;
-  model::SentencePairs pairs_;
+  std::unique_ptr<model::Examples> examples_;
   model::Batches batches_;
   model::Batch fixed_batch_;
 };
