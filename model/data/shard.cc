@@ -1,12 +1,6 @@
 #include "model/data/shard.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <bit>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -14,6 +8,7 @@
 #include <xxhash.h>
 
 #include "model/data/file.h"
+#include "model/data/mapped_file.h"
 
 namespace strata::model {
 namespace {
@@ -44,19 +39,6 @@ constexpr uint64_t Padded(uint64_t bytes) { return (bytes + 7) / 8 * 8; }
 
 [[noreturn]] void Damaged(const std::filesystem::path& path, const std::string& what) {
   throw DataError(path.string() + " is damaged: " + what + ". " + kRemedy);
-}
-
-std::shared_ptr<const void> Map(const std::filesystem::path& path, uint64_t* size) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw DataError("Cannot open shard " + path.string() + ": " + std::strerror(errno) + ". " + kRemedy);
-  const std::unique_ptr<const int, void (*)(const int*)> closer(&fd, [](const int* f) { ::close(*f); });
-  struct stat info {};
-  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) throw DataError(path.string() + " is not a regular file.");
-  *size = static_cast<uint64_t>(info.st_size);
-  if (*size == 0) throw DataError(path.string() + " is empty. " + kRemedy);
-  void* data = ::mmap(nullptr, *size, PROT_READ, MAP_SHARED, fd, 0);
-  if (data == MAP_FAILED) throw DataError("Cannot map " + path.string() + ": " + std::strerror(errno) + ".");
-  return {data, [bytes = *size](const void* p) { ::munmap(const_cast<void*>(p), bytes); }};
 }
 
 // Everything of the header that can be judged before the parts are read; afterwards no sum below can overflow.
@@ -130,7 +112,7 @@ void CheckIds(const std::filesystem::path& path, std::span<const int32_t> ids, u
 Shard Shard::Open(const std::filesystem::path& path, Check check) {
   Shard shard;
   uint64_t size = 0;
-  shard.mapping_ = Map(path, &size);
+  shard.mapping_ = MapFile(path, "shard", kRemedy, &size);
   const char* data = static_cast<const char*>(shard.mapping_.get());
   const Header h = CheckedHeader(path, data, size);
   if (check == Check::kAll && XXH3_64bits(data + sizeof(h), size - sizeof(h)) != h.hash) {
