@@ -146,6 +146,27 @@ BleuScore BleuCounts::Score() const {
   return result;
 }
 
+std::vector<double> BleuCounts::Row() const {
+  std::vector<double> row(correct.begin(), correct.end());
+  row.insert(row.end(), total.begin(), total.end());
+  row.push_back(static_cast<double>(hypothesis_length));
+  row.push_back(static_cast<double>(reference_length));
+  return row;
+}
+
+BleuCounts BleuCounts::FromRow(std::span<const double> row) {
+  BleuCounts counts;
+  for (size_t n = 0; n < kBleuOrder; ++n) {
+    counts.correct[n] = std::llround(row[n]);
+    counts.total[n] = std::llround(row[kBleuOrder + n]);
+  }
+  counts.hypothesis_length = std::llround(row[2 * kBleuOrder]);
+  counts.reference_length = std::llround(row[2 * kBleuOrder + 1]);
+  return counts;
+}
+
+std::string BleuSignature() { return std::string(kBleuSignature) + "|version:2.6.0"; }
+
 BleuScore Bleu(std::span<const std::string> hypotheses, std::span<const std::string> references) {
   if (hypotheses.size() != references.size()) {
     throw std::invalid_argument("BLEU needs one reference a hypothesis: there are " +

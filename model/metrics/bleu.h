@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace strata::model {
 
@@ -33,7 +34,15 @@ struct BleuCounts {
   void Add(std::string_view hypothesis, std::string_view reference);
   BleuCounts& operator+=(const BleuCounts& other);
   BleuScore Score() const;
+
+  // The same as numbers: correct, total, hypothesis_length, reference_length (kBleuRow of them).
+  std::vector<double> Row() const;
+  static BleuCounts FromRow(std::span<const double> row);
 };
+inline constexpr size_t kBleuRow = 2 * kBleuOrder + 2;
+
+// kBleuSignature with the version of sacreBLEU that tests hold the scores equal to.
+std::string BleuSignature();
 
 // Throws std::invalid_argument when the numbers of lines differ or there are none.
 BleuScore Bleu(std::span<const std::string> hypotheses, std::span<const std::string> references);

@@ -1,11 +1,7 @@
 #include "model/metrics/text.h"
 
-#include <cstddef>
-
 namespace strata::model {
-namespace {
 
-// Length of the white-space character that `text` starts with, or 0. The set is Python's str.isspace().
 size_t SpaceAtFront(std::string_view text) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   const unsigned first = byte(0);
@@ -18,8 +14,6 @@ size_t SpaceAtFront(std::string_view text) {
                      code == 0x202f || code == 0x205f || code == 0x3000;
   return space ? 3 : 0;
 }
-
-}  // namespace
 
 std::vector<std::string_view> SplitAtSpaces(std::string_view text) {
   std::vector<std::string_view> words;
