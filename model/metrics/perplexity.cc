@@ -17,10 +17,8 @@ TextSize MeasureText(std::string_view text, uint64_t most) {
   return size;
 }
 
-double NllPerWord(double total_nll, double units) {
-  return units > 0 ? total_nll / units : std::numeric_limits<double>::quiet_NaN();
+double Perplexity(double total_nll, double units) {
+  return units > 0 ? std::exp(total_nll / units) : std::numeric_limits<double>::quiet_NaN();
 }
-
-double Perplexity(double total_nll, double units) { return std::exp(NllPerWord(total_nll, units)); }
 
 }  // namespace strata::model

@@ -16,8 +16,7 @@ struct TextSize {
 // Lines end at \n only; a last line needs none. `most` lines at most; 0: all. Empty lines count.
 TextSize MeasureText(std::string_view text, uint64_t most = 0);
 
-// Nats a word, of a total in nats. NaN where there are no words.
-double NllPerWord(double total_nll, double units);
+// Of a total in nats. NaN where there are no units.
 double Perplexity(double total_nll, double units);
 
 }  // namespace strata::model

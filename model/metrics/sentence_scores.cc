@@ -32,7 +32,7 @@ double WerOf(const Sums& sums, double) {
 }
 
 double PerplexityOf(const Sums& sums, double) { return Perplexity(sums[0], sums[1]); }
-double NllOf(const Sums& sums, double) { return NllPerWord(sums[0], sums[1]); }
+double NllOf(const Sums& sums, double) { return sums[0] / sums[2]; }
 
 struct Value {
   std::string name, metric;
@@ -45,8 +45,8 @@ const std::vector<Value>& Values() {
   static const std::vector<Value> values = {
       {"bleu", "bleu", kBleuRow, true, BleuOf}, {"rouge1", "rouge", 3, true, MeanOf<0>},
       {"rouge2", "rouge", 3, true, MeanOf<1>},  {"rougeL", "rouge", 3, true, MeanOf<2>},
-      {"wer", "wer", 2, false, WerOf},          {"perplexity", "perplexity", 2, false, PerplexityOf},
-      {"nll", "perplexity", 2, false, NllOf},
+      {"wer", "wer", 2, false, WerOf},          {"perplexity", "perplexity", 3, false, PerplexityOf},
+      {"nll", "perplexity", 3, false, NllOf},
   };
   return values;
 }

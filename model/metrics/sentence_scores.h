@@ -14,7 +14,7 @@ namespace strata::model {
 //   bleu        matches of 1- to 4-grams, 1- to 4-grams of the hypothesis, its length, the reference's length (10)
 //   rouge       F1 of ROUGE-1, ROUGE-2 and ROUGE-L, from 0 to 1 (3)
 //   wer         edits, words of the reference (2)
-//   perplexity  NLL in nats, words and line ends (2; a row is a window of text)
+//   perplexity  NLL in nats, words and line ends, target tokens (3; a row is a window of text)
 using SentenceRow = std::vector<double>;
 
 struct SplitSentences {
@@ -33,8 +33,8 @@ const std::vector<std::string>& ValuesOf(std::string_view metric);
 bool HigherIsBetter(std::string_view value);
 
 // The corpus score of the rows with these numbers, a number counting as often as it stands there; without `indices` of
-// all rows. In percent (bleu, rouge1, rouge2, rougeL, wer), nats a word (nll), or as it is (perplexity). Throws
-// std::invalid_argument for an unknown value or a row of another width. O(indices).
+// all rows. In percent (bleu, rouge1, rouge2, rougeL, wer), by word (perplexity), or in nats a target token (nll).
+// Throws std::invalid_argument for an unknown value or a row of another width. O(indices).
 double CorpusScore(std::string_view value, std::span<const SentenceRow> rows, std::span<const uint32_t> indices);
 double CorpusScore(std::string_view value, std::span<const SentenceRow> rows);
 // The unweighted mean over the splits.

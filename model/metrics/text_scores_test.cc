@@ -64,7 +64,7 @@ TEST(SentenceScoresTest, AreReadBackAsTheyWereWritten) {
   const double inf = std::numeric_limits<double>::infinity();
   const SentenceScores scores{
       .metric = "perplexity",
-      .splits = {{"test", {{0.1 + 0.2, 3}, {1e-300, 1}}}, {"other", {{inf, 2}, {std::nan(""), 7}}}}};
+      .splits = {{"test", {{0.1 + 0.2, 3, 4}, {1e-300, 1, 1}}}, {"other", {{inf, 2, 9}, {std::nan(""), 7, 8}}}}};
   const SentenceScores read = ParseSentenceScores(ToJsonLines(scores));
   ASSERT_EQ(read.splits.size(), 2u);
   EXPECT_EQ(read.metric, "perplexity");
