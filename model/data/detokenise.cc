@@ -1,5 +1,6 @@
 // Decoding of pieces as SentencePiece 0.1.97 does it for models with its default normaliser (a dummy prefix is added,
 // extra white space removed). worker/data/tokenizer_test.cc holds the two equal.
+// Pieces of kind kWordEnd are ours: words, and subwords that were split with `@@ `.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -45,6 +46,7 @@ char ByteOf(const Piece& piece) {
 
 std::string Detokenise(std::span<const Piece> pieces, std::span<const int32_t> ids) {
   std::string text, bytes;
+  bool word_ended = false;  // a space is due before whatever comes
   for (const int32_t id : ids) {
     if (static_cast<uint32_t>(id) >= pieces.size()) {
       throw DataError("Token id " + std::to_string(id) + " is outside of the vocabulary of " +
@@ -59,7 +61,14 @@ std::string Detokenise(std::span<const Piece> pieces, std::span<const int32_t> i
     bytes.clear();
     if (piece.kind == PieceKind::kControl) continue;
     if (piece.kind == PieceKind::kUnknown) {
-      text += kUnknownText;
+      text += kUnknownText;  // brings its own spaces
+      word_ended = false;
+      continue;
+    }
+    if (word_ended) text += ' ';
+    word_ended = piece.kind == PieceKind::kWordEnd;
+    if (word_ended) {
+      text += piece.text;
     } else {
       AppendNormal(piece.text, &text);
     }

@@ -83,7 +83,7 @@ std::vector<Piece> ReadPieces(const std::filesystem::path& path, const Header& h
     const auto kind = static_cast<uint8_t>(data[at + sizeof(length)]);
     at += sizeof(length) + 1;
     if (length > h.index_offset - at) Damaged(path, "piece " + Grouped(i) + " claims " + Grouped(length) + " bytes");
-    if (kind < 1 || kind > 6) Damaged(path, "piece " + Grouped(i) + " is of unknown kind " + std::to_string(kind));
+    if (kind < 1 || kind > 7) Damaged(path, "piece " + Grouped(i) + " is of unknown kind " + std::to_string(kind));
     pieces.push_back({std::string(data + at, length), static_cast<PieceKind>(kind)});
     at += length;
   }

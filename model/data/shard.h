@@ -29,16 +29,26 @@ inline constexpr int32_t kPadId = 1;
 inline constexpr int32_t kEosId = 2;
 inline constexpr int32_t kUnkId = 3;
 
-enum class PieceKind : uint8_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+// SentencePiece's kinds, and kWordEnd: a piece behind which a word ends (vocabularies of words and of `@@ ` subwords).
+enum class PieceKind : uint8_t {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6,
+  kWordEnd = 7
+};
 
 struct Piece {
-  std::string text;  // UTF-8; a word starts with U+2581
+  std::string text;  // UTF-8; in SentencePiece's kinds a word starts with U+2581
   PieceKind kind = PieceKind::kNormal;
   friend bool operator==(const Piece&, const Piece&) = default;
 };
 
 // Text of `ids` as SentencePiece decodes them: control pieces vanish, the unknown piece is " ⁇ ", a run of byte pieces
-// is UTF-8 with U+FFFD for what is not. Throws DataError on an id outside of `pieces`.
+// is UTF-8 with U+FFFD for what is not. Behind a kWordEnd piece stands one space, unless it is the last. Throws DataError
+// on an id outside of `pieces`.
 std::string Detokenise(std::span<const Piece> pieces, std::span<const int32_t> ids);
 
 class Shard {

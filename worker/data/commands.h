@@ -15,6 +15,10 @@ class UsageError : public std::runtime_error {
 
 void AddFetch(CLI::App& program);
 void AddPrepare(CLI::App& program);
+void AddPrepareSpeech(CLI::App& program);
+void AddFeatures(CLI::App& program);
 void AddInspect(CLI::App& program);
+void AddImport(CLI::App& program);
+void AddEncode(CLI::App& program);
 
 }  // namespace strata::data

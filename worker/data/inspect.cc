@@ -18,16 +18,17 @@ using model::Shard;
 
 struct InspectOptions {
   std::filesystem::path path;
-  std::string split = "train";
+  std::string split;
   uint64_t line = 1;
   uint64_t count = 3;
   bool verify = false;
 };
 
-void PrintSentence(const Shard& shard, uint64_t sentence, uint64_t line) {
+// `one` is what a single stream is: text, or a transcript.
+void PrintSentence(const Shard& shard, uint64_t sentence, uint64_t line, const std::string& one) {
   for (int stream = 0; stream < shard.streams(); ++stream) {
     const auto ids = shard.Sentence(stream, sentence);
-    const char* what = shard.streams() == 1 ? "text" : stream == 0 ? "source" : "target";
+    const std::string what = shard.streams() == 1 ? one : stream == 0 ? "source" : "target";
     std::cout << std::setw(8) << line << " " << what << ": " << Detokenise(shard.pieces(), ids) << "\n         ";
     for (const int32_t id : ids) std::cout << " " << shard.pieces()[id].text << "/" << id;
     std::cout << "\n";
@@ -35,7 +36,7 @@ void PrintSentence(const Shard& shard, uint64_t sentence, uint64_t line) {
 }
 
 // Prints sentences `line` .. `line` + `count` - 1 (from 1) of shards that follow one another.
-void PrintSentences(const std::vector<Shard>& shards, const InspectOptions& options) {
+void PrintSentences(const std::vector<Shard>& shards, const InspectOptions& options, const std::string& one) {
   uint64_t total = 0;
   for (const Shard& shard : shards) total += shard.sentences();
   if (options.line > total) {
@@ -45,7 +46,7 @@ void PrintSentences(const std::vector<Shard>& shards, const InspectOptions& opti
   uint64_t before = 0;
   for (const Shard& shard : shards) {
     for (uint64_t i = std::max(first, before); left > 0 && i < before + shard.sentences(); ++i, --left) {
-      PrintSentence(shard, i - before, i + 1);
+      PrintSentence(shard, i - before, i + 1, one);
     }
     before += shard.sentences();
   }
@@ -56,28 +57,56 @@ void InspectShard(const InspectOptions& options) {
   shards.push_back(Shard::Open(options.path));
   std::cout << options.path.string() << ": " << Grouped(shards[0].sentences()) << " sentences, " << shards[0].streams()
             << " streams, " << Grouped(shards[0].pieces().size()) << " pieces; intact\n";
-  PrintSentences(shards, options);
+  PrintSentences(shards, options, "text");
+}
+
+void PrintHeading(const model::Manifest& manifest, bool verified) {
+  std::cout << "dataset     " << manifest.name << "\ntask        " << manifest.task << "\n";
+  if (!manifest.source_language.empty() || !manifest.target_language.empty()) {
+    std::cout << "languages   " << manifest.source_language << " -> " << manifest.target_language << "\n";
+  }
+  std::cout << "vocabulary  " << Grouped(static_cast<uint64_t>(manifest.vocabulary_size)) << " pieces ("
+            << manifest.vocabulary_kind << ")\n";
+  if (!manifest.detokeniser.empty()) std::cout << "detokeniser " << manifest.detokeniser << "\n";
+  if (manifest.features.bins > 0) {
+    std::cout << "features    " << manifest.features.bins << " filter banks, CMVN " << manifest.features.cmvn << "\n";
+  }
+  std::cout << "digest      " << manifest.digest << "\nfiles       " << manifest.files.size()
+            << (verified ? ", hashes verified" : ", lengths verified (--verify: hashes)") << "\n";
+}
+
+void PrintSplit(const model::Manifest& manifest, const std::string& name, const model::DatasetSplit& split) {
+  std::cout << std::left << std::setw(12) << name << std::right << Grouped(split.sentences);
+  if (manifest.features.bins > 0) {
+    std::cout << " clips, " << Grouped(split.frames) << " frames, " << Grouped(split.target_tokens) << " subwords\n";
+  } else if (split.lines > 0) {
+    std::cout << " lines, " << Grouped(split.words) << " words, " << Grouped(split.target_tokens) << " pieces\n";
+  } else {
+    std::cout << " sentences, " << Grouped(split.source_tokens) << " + " << Grouped(split.target_tokens)
+              << " subwords\n";
+  }
+}
+
+// The split that was asked for, or where none was, train or else the first.
+std::string ChosenSplit(const InspectOptions& options, const model::Manifest& manifest) {
+  if (!options.split.empty() || manifest.splits.empty()) return options.split;
+  return manifest.splits.contains("train") ? "train" : manifest.splits.begin()->first;
 }
 
 void InspectDataset(const InspectOptions& options) {
   const model::Manifest manifest = model::ReadManifest(options.path);
   model::VerifyFiles(options.path, manifest, options.verify ? model::Verify::kHashes : model::Verify::kSizes);
-  std::cout << "dataset     " << manifest.name << "\ntask        " << manifest.task << "\nlanguages   "
-            << manifest.source_language << " -> " << manifest.target_language << "\nvocabulary  "
-            << Grouped(manifest.vocabulary_size) << " pieces\ndigest      " << manifest.digest << "\nfiles       "
-            << manifest.files.size() << (options.verify ? ", hashes verified" : ", lengths verified (--verify: hashes)")
-            << "\n";
-  for (const auto& [name, split] : manifest.splits) {
-    std::cout << std::left << std::setw(12) << name << std::right << Grouped(split.sentences) << " sentences, "
-              << Grouped(split.source_tokens) << " + " << Grouped(split.target_tokens) << " subwords\n";
-  }
+  PrintHeading(manifest, options.verify);
+  for (const auto& [name, split] : manifest.splits) PrintSplit(manifest, name, split);
+  const std::string chosen = ChosenSplit(options, manifest);
   std::cout << "provenance  " << nlohmann::ordered_json::parse(manifest.provenance_json).dump(1) << "\nstatistics  "
             << nlohmann::ordered_json::parse(manifest.statistics_json).dump(1) << "\n"
-            << options.split << ":\n";
+            << chosen << ":\n";
   if (options.verify) {
     for (const auto& [name, split] : manifest.splits) model::OpenSplit(options.path, manifest, name);
   }
-  PrintSentences(model::OpenSplit(options.path, manifest, options.split), options);
+  PrintSentences(model::OpenSplit(options.path, manifest, chosen), options,
+                 manifest.features.bins > 0 ? "transcript" : "text");
 }
 
 }  // namespace
@@ -86,7 +115,7 @@ void AddInspect(CLI::App& program) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* command = program.add_subcommand("inspect", "Show a dataset or a shard, and check that it is intact");
   command->add_option("path", options->path, "Dataset's folder, or one shard")->required();
-  command->add_option("--split", options->split, "Of which to show sentences")->capture_default_str();
+  command->add_option("--split", options->split, "Of which to show sentences (default: train)");
   command->add_option("--line", options->line, "First sentence to show, from 1")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);

@@ -35,7 +35,11 @@ int main(int argc, char** argv) {
   program.require_subcommand(1);
   program.get_formatter()->column_width(32);
   strata::data::AddFetch(program);
+  strata::data::AddImport(program);
   strata::data::AddPrepare(program);
+  strata::data::AddEncode(program);
+  strata::data::AddPrepareSpeech(program);
+  strata::data::AddFeatures(program);
   strata::data::AddInspect(program);
   program.footer(
       "Example:\n  strata-data fetch debian-en-de --output text\n"

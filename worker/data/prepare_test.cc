@@ -34,8 +34,8 @@ class PrepareTest : public ::testing::Test {
     options_.name = "numbers";
     options_.source_language = "en";
     options_.target_language = "de";
-    options_.train = {folder_ / "train.en", folder_ / "train.de"};
-    options_.valid = {folder_ / "valid.en", folder_ / "valid.de"};
+    options_.splits["train"] = {folder_ / "train.en", folder_ / "train.de", {}};
+    options_.splits["valid"] = {folder_ / "valid.en", folder_ / "valid.de", {}};
     options_.output = folder_ / "out";
     options_.vocabulary.size = 60;
   }
@@ -157,8 +157,9 @@ TEST_F(PrepareTest, TakesWindowsLinesAndAByteOrderMark) {
 TEST_F(PrepareTest, LeavesNothingHalfWrittenWhenTheDiskIsFull) {
   const auto result =
       RunProcess({"bash", "-c", "trap '' XFSZ; ulimit -f 4; exec \"$@\"", "bash",
-                  STRATA_BINARY_DIR "/worker/strata-data", "prepare", "--source", options_.train.source, "--target",
-                  options_.train.target, "--output", options_.output, "--name", "n", "--vocabulary", "60"});
+                  STRATA_BINARY_DIR "/worker/strata-data", "prepare", "--source", folder_ / "train.en", "--target",
+                  folder_ / "train.de", "--split", "valid=" + folder_.string() + "/valid.en," + folder_.string() +
+                  "/valid.de", "--output", options_.output, "--name", "n", "--vocabulary", "60"});
   EXPECT_EQ(result.status, 1);
   EXPECT_THAT(result.errors, HasSubstr("Cannot write"));
   EXPECT_TRUE(Leftovers().empty());

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <string_view>
-#include <unordered_set>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "model/data/shard.h"
 #include "model/metrics/text.h"
 
 namespace strata::data {
@@ -13,61 +15,69 @@ namespace {
 
 using nlohmann::ordered_json;
 
-ordered_json SideStatistics(const std::vector<std::vector<int32_t>>& sentences, const std::vector<std::string>& text) {
-  std::vector<size_t> lengths;
-  uint64_t tokens = 0, unknown = 0, words = 0;
-  for (const auto& ids : sentences) {
-    lengths.push_back(ids.size());
-    tokens += ids.size();
-    unknown += static_cast<uint64_t>(std::count(ids.begin(), ids.end(), model::kUnkId));
+uint64_t HashOf(std::string_view text) { return XXH3_64bits(text.data(), text.size()); }
+
+// The length that stands at this share of all, from the shortest.
+size_t Percentile(const std::vector<uint64_t>& lengths, uint64_t sentences, double share) {
+  if (sentences == 0) return 0;
+  const auto rank = static_cast<uint64_t>(share * static_cast<double>(sentences - 1));
+  uint64_t before = 0;
+  for (size_t length = 0; length < lengths.size(); ++length) {
+    before += lengths[length];
+    if (before > rank) return length;
   }
-  for (const std::string& line : text) words += model::SplitAtSpaces(line).size();
-  std::sort(lengths.begin(), lengths.end());
-  const auto percentile = [&](double p) {
-    return lengths.empty() ? 0 : lengths[static_cast<size_t>(p * static_cast<double>(lengths.size() - 1))];
-  };
-  return {{"words", words},
-          {"subwords", tokens},
-          {"unknown", unknown},
-          {"length",
-           {{"p50", percentile(0.5)}, {"p90", percentile(0.9)}, {"p99", percentile(0.99)}, {"max", percentile(1)}}}};
+  return lengths.size() - 1;
 }
 
 }  // namespace
 
-ordered_json SplitStatistics(const EncodedSplit& split) {
-  return {{"pairs_read", split.read},
-          {"pairs", split.source.size()},
-          {"dropped", {{"empty side", split.empty}, {"too long", split.too_long}}},
-          {"source", SideStatistics(split.source, split.source_text)},
-          {"target", SideStatistics(split.target, split.target_text)}};
+void SideFigures::Add(std::span<const int32_t> ids, std::string_view text) {
+  words_ += model::SplitAtSpaces(text).size();
+  subwords_ += ids.size();
+  unknown_ += static_cast<uint64_t>(std::count(ids.begin(), ids.end(), model::kUnkId));
+  if (lengths_.size() <= ids.size()) lengths_.resize(ids.size() + 1);
+  ++lengths_[ids.size()];
 }
 
-double UnigramLevel(const EncodedSplit& train, const EncodedSplit& valid, size_t vocabulary_size) {
-  std::vector<double> counts(vocabulary_size, 1.0);
-  double total = static_cast<double>(vocabulary_size);
-  for (const auto& ids : train.target) {
-    for (const int32_t id : ids) ++counts[id];
-    ++counts[model::kEosId];
-    total += static_cast<double>(ids.size() + 1);
-  }
+ordered_json SideFigures::Json() const {
+  uint64_t sentences = 0;
+  for (const uint64_t n : lengths_) sentences += n;
+  const auto percentile = [&](double share) { return Percentile(lengths_, sentences, share); };
+  return {{"words", words_},
+          {"subwords", subwords_},
+          {"unknown", unknown_},
+          {"length",
+           {{"p50", percentile(0.5)}, {"p90", percentile(0.9)}, {"p99", percentile(0.99)}, {"max", percentile(1)}}}};
+}
+
+ordered_json SplitFigures::PairsJson() const {
+  return {{"pairs_read", read},
+          {"pairs", kept},
+          {"dropped", {{"empty side", empty}, {"too long", too_long}}},
+          {"source", source.Json()},
+          {"target", target.Json()}};
+}
+
+double UnigramLevel(std::span<const uint64_t> train, std::span<const uint64_t> valid) {
+  double total = static_cast<double>(train.size());
+  for (const uint64_t count : train) total += static_cast<double>(count);
   double nats = 0, tokens = 0;
-  for (const auto& ids : valid.target) {
-    for (const int32_t id : ids) nats -= std::log(counts[id] / total);
-    nats -= std::log(counts[model::kEosId] / total);
-    tokens += static_cast<double>(ids.size() + 1);
+  for (size_t id = 0; id < valid.size(); ++id) {
+    if (valid[id] == 0) continue;
+    const auto count = static_cast<double>(valid[id]);
+    nats -= count * std::log((static_cast<double>(train[id]) + 1) / total);
+    tokens += count;
   }
   return tokens > 0 ? nats / tokens : 0;
 }
 
-uint64_t Overlap(const EncodedSplit& train, const EncodedSplit& held_out) {
-  const std::unordered_set<std::string_view> sources(train.source_text.begin(), train.source_text.end());
-  const std::unordered_set<std::string_view> targets(train.target_text.begin(), train.target_text.end());
-  uint64_t overlap = 0;
-  for (size_t i = 0; i < held_out.source_text.size(); ++i) {
-    overlap += sources.contains(held_out.source_text[i]) || targets.contains(held_out.target_text[i]) ? 1 : 0;
-  }
-  return overlap;
+void TrainSides::Add(std::string_view source, std::string_view target) {
+  sources_.insert(HashOf(source));
+  targets_.insert(HashOf(target));
+}
+
+bool TrainSides::HoldsEither(std::string_view source, std::string_view target) const {
+  return sources_.contains(HashOf(source)) || targets_.contains(HashOf(target));
 }
 
 }  // namespace strata::data

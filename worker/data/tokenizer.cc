@@ -3,6 +3,7 @@
 #include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 
+#include <cstdlib>
 #include <unordered_map>
 
 #include "model/data/file.h"
@@ -15,24 +16,27 @@ using model::DataError;
 // All lines of all texts, one after another.
 class LineIterator final : public sentencepiece::SentenceIterator {
  public:
-  explicit LineIterator(std::span<const std::span<const std::string>> texts) : texts_(texts) { SkipEmptyTexts(); }
+  explicit LineIterator(Texts texts) : texts_(texts) { Settle(); }
   bool done() const override { return text_ == texts_.size(); }
   void Next() override {
     ++line_;
-    SkipEmptyTexts();
+    Settle();
   }
-  const std::string& value() const override { return texts_[text_][line_]; }
+  const std::string& value() const override { return value_; }
   sentencepiece::util::Status status() const override { return {}; }
 
  private:
-  void SkipEmptyTexts() {
+  // Goes on to the next text where this one is at its end.
+  void Settle() {
     while (text_ < texts_.size() && line_ >= texts_[text_].size()) {
       ++text_;
       line_ = 0;
     }
+    if (!done()) value_ = texts_[text_][line_];
   }
-  std::span<const std::span<const std::string>> texts_;
+  Texts texts_;
   size_t text_ = 0, line_ = 0;
+  std::string value_;
 };
 
 std::string Number(double value) {
@@ -41,14 +45,26 @@ std::string Number(double value) {
   return text;
 }
 
+// SentencePiece's complaint about a size, as a sentence; its own words where it says something else.
+std::string WhyNoVocabulary(const VocabularyOptions& options, const std::string& complaint) {
+  const std::string what = "Cannot make a vocabulary of " + model::Grouped(static_cast<uint64_t>(options.size)) +
+                           " pieces (" + options.kind + ") out of this text: ";
+  const size_t at = complaint.find("<= ");
+  if (complaint.find("too high") != std::string::npos && at != std::string::npos) {
+    const uint64_t most = std::strtoull(complaint.c_str() + at + 3, nullptr, 10);
+    return what + "it gives at most " + model::Grouped(most) + ". Ask for --vocabulary " + std::to_string(most) +
+           " or less, or give more text.";
+  }
+  return what + complaint + ". Ask for another --vocabulary, or give more text.";
+}
+
 }  // namespace
 
-std::string TrainVocabulary(std::span<const std::span<const std::string>> texts, const VocabularyOptions& options) {
+std::string TrainVocabulary(Texts texts, const VocabularyOptions& options) {
   LineIterator lines(texts);
   if (lines.done()) throw DataError("There is no text to train a vocabulary on.");
   std::unordered_map<std::string, std::string> arguments = {
       {"model_type", options.kind},
-      {"vocab_size", std::to_string(options.size)},
       {"character_coverage", Number(options.character_coverage)},
       {"normalization_rule_name", options.normalization},
       {"byte_fallback", options.byte_fallback ? "true" : "false"},
@@ -61,14 +77,23 @@ std::string TrainVocabulary(std::span<const std::span<const std::string>> texts,
       {"num_threads", "1"},
       {"minloglevel", "2"},
   };
+  if (options.size > 0) {
+    arguments["vocab_size"] = std::to_string(options.size);
+  } else {
+    arguments["use_all_vocab"] = "true";
+  }
   sentencepiece::SetRandomGeneratorSeed(options.seed);
   std::string serialised;
   const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &lines, &serialised);
-  if (!status.ok()) {
-    throw DataError("Cannot make a vocabulary of " + model::Grouped(options.size) + " pieces out of this text: " +
-                    status.message() + ". Ask for another --vocabulary, or give more text.");
-  }
+  if (!status.ok()) throw DataError(WhyNoVocabulary(options, status.message()));
   return serialised;
+}
+
+std::string TrainVocabulary(std::span<const std::span<const std::string>> texts, const VocabularyOptions& options) {
+  std::vector<std::vector<std::string_view>> lines;
+  for (const auto& text : texts) lines.emplace_back(text.begin(), text.end());
+  const std::vector<std::span<const std::string_view>> views(lines.begin(), lines.end());
+  return TrainVocabulary(views, options);
 }
 
 Tokenizer::Tokenizer(const std::string& model) : processor_(new sentencepiece::SentencePieceProcessor) {
