@@ -1,38 +1,38 @@
 #include <algorithm>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/measurements.h"
 #include "client/names.h"
 #include "client/report/report.h"
-#include "server/base/spec/spec.h"
+#include "model/metrics/sentence_scores.h"
+#include "server/base/sha256.h"
 
 namespace strata::client {
 namespace {
 
-Curve ToCurve(const std::vector<v1::ScalarPoint>& points) {
-  Curve curve;
-  for (const auto& point : points) {
-    curve.updates.push_back(point.update());
-    curve.values.push_back(point.value());
-  }
-  return curve;
-}
+// Families of vectors that plots are made of.
+constexpr const char* kVectors[] = {"gradient_norm_output", "gradient_norm_location_", "similarity", "layer_verdict"};
 
 absl::Status ReadScalars(const Connection& connection, const std::string& job, const std::string& series,
                          Curve& curve) {
   const auto points = QueryScalars(connection, job, series);
-  if (points.ok()) curve = ToCurve(*points);
-  return absl::IsNotFound(points.status()) ? absl::OkStatus() : points.status();
+  if (!points.ok()) return points.status();
+  for (const v1::ScalarPoint& point : *points) {
+    curve.updates.push_back(point.update());
+    curve.values.push_back(point.value());
+  }
+  return absl::OkStatus();
 }
 
-absl::Status ReadVectors(const Connection& connection, const std::string& job, const std::string& stack,
+absl::Status ReadVectors(const Connection& connection, const std::string& job, const v1::Series& series,
                          TrialResult& result) {
-  const auto points = QueryVectors(connection, job, "gradient_norm_output", stack);
-  if (!points.ok()) return absl::IsNotFound(points.status()) ? absl::OkStatus() : points.status();
+  const auto points = QueryVectors(connection, job, series.series(), series.stack());
+  if (!points.ok()) return points.status();
   if (points->empty()) return absl::OkStatus();
-  LayerRows& rows = result.gradient_norms[stack];
+  LayerRows& rows = result.vectors[series.series()][series.stack()];
   for (const auto& point : *points) {
     rows.updates.push_back(point.update());
     rows.values.emplace_back(point.values().begin(), point.values().end());
@@ -40,17 +40,64 @@ absl::Status ReadVectors(const Connection& connection, const std::string& job, c
   return absl::OkStatus();
 }
 
-// The score of an EVALUATE job: the scalar named like its metric.
-absl::Status ReadScore(const Connection& connection, const v1::Job& job, TrialResult& result) {
-  const std::string id = LastPart(job.name());
+// What a TRAIN or PROBE job measured.
+absl::Status ReadMeasurements(const Connection& connection, const std::string& job, TrialResult& result) {
+  const auto all = ListSeries(connection, job);
+  if (!all.ok()) return absl::IsNotFound(all.status()) ? absl::OkStatus() : all.status();
+  for (const v1::Series& series : *all) {
+    absl::Status status;
+    const std::string& name = series.series();
+    if (!series.stack().empty()) {
+      const bool drawn = std::any_of(std::begin(kVectors), std::end(kVectors),
+                                     [&](const char* family) { return absl::StartsWith(name, family); });
+      if (drawn) status = ReadVectors(connection, job, series, result);
+    } else if (name == "valid_nll") {
+      status = ReadScalars(connection, job, name, result.valid_nll);
+    } else if (name == "train_loss") {
+      status = ReadScalars(connection, job, name, result.train_loss);
+    }
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// The values that a metric's scores have; the metric's own name for one that the scorers here do not know.
+std::vector<std::string> ValuesOfMetric(const std::string& metric) {
+  try {
+    const std::vector<std::string>& values = model::ValuesOf(metric);
+    return {values.begin(), values.end()};
+  } catch (const std::invalid_argument&) {
+    return {metric};
+  }
+}
+
+// The evaluation that a job computes; null for another job.
+const v1::EvaluateSpec* EvaluationOf(const v1::Trial& trial, const std::string& id) {
   int number = 0;
   const size_t dash = id.rfind('-');
-  if (dash == std::string::npos || !absl::SimpleAtoi(id.substr(dash + 1), &number)) return absl::OkStatus();
-  if (number < 1 || number > result.trial.spec().evaluate_size()) return absl::OkStatus();
-  const std::string metric = result.trial.spec().evaluate(number - 1).metric();
-  Curve curve;
-  if (const absl::Status status = ReadScalars(connection, job.name(), metric, curve); !status.ok()) return status;
-  if (!curve.values.empty()) result.scores.push_back({metric, id, curve.values.back()});
+  if (dash == std::string::npos || !absl::SimpleAtoi(id.substr(dash + 1), &number)) return nullptr;
+  return number < 1 || number > trial.spec().evaluate_size() ? nullptr : &trial.spec().evaluate(number - 1);
+}
+
+absl::Status ReadScores(const Connection& connection, const v1::Job& job, TrialResult& result) {
+  const std::string id = LastPart(job.name());
+  const v1::EvaluateSpec* evaluation = EvaluationOf(result.trial, id);
+  if (evaluation == nullptr) return absl::OkStatus();
+  const auto all = ListSeries(connection, job.name());
+  if (!all.ok()) return absl::IsNotFound(all.status()) ? absl::OkStatus() : all.status();
+  const bool several = evaluation->split().find(',') != std::string::npos;
+  for (const std::string& value : ValuesOfMetric(evaluation->metric())) {
+    for (const v1::Series& series : *all) {
+      const size_t slash = series.series().rfind('/');
+      if (series.series().substr(slash == std::string::npos ? 0 : slash + 1) != value) continue;
+      Curve curve;
+      if (const absl::Status status = ReadScalars(connection, job.name(), series.series(), curve); !status.ok())
+        return status;
+      if (curve.values.empty()) continue;
+      const std::string split = slash != std::string::npos ? series.series().substr(0, slash) : several ? "" : evaluation->split();
+      result.scores.push_back({value, id, curve.values.back(), split});
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -64,27 +111,49 @@ absl::Status ReadTrial(const Connection& connection, TrialResult& result) {
     if (!trial.ok()) return trial.status();
     source = *trial;
   }
-  const std::string train = absl::StrCat(source.name(), "/jobs/train");
-  absl::Status status = ReadScalars(connection, train, "valid_nll", result.valid_nll);
-  if (status.ok()) status = ReadScalars(connection, train, "train_loss", result.train_loss);
-  for (const char* stack : {"encoder", "decoder"}) {
-    if (status.ok()) status = ReadVectors(connection, train, stack, result);
+  for (const v1::Job& job : source.jobs()) {
+    if (job.kind() == v1::JOB_KIND_EVALUATE) continue;
+    if (const absl::Status status = ReadMeasurements(connection, job.name(), result); !status.ok()) return status;
   }
   std::set<std::string> read;
   for (const auto* jobs : {&result.trial.jobs(), &source.jobs()}) {
     for (const v1::Job& job : *jobs) {
-      if (!status.ok()) return status;
       if (job.kind() != v1::JOB_KIND_EVALUATE || job.state() != v1::JOB_STATE_SUCCEEDED) continue;
-      if (read.insert(LastPart(job.name())).second) status = ReadScore(connection, job, result);
+      if (!read.insert(LastPart(job.name())).second) continue;
+      if (const absl::Status status = ReadScores(connection, job, result); !status.ok()) return status;
     }
   }
-  return status;
+  return absl::OkStatus();
 }
 
-// Layers in all, to put shallow columns first.
-int TotalLayers(const std::string& depth) {
-  const auto layers = base::ParseDepth(depth);
-  return layers.ok() ? layers->encoder + layers->decoder : 0;
+absl::Status ReadDatasets(const Connection& connection, Report& report) {
+  for (const TrialResult& result : report.trials) {
+    const std::string& name = result.trial.spec().task().dataset();
+    if (report.datasets.count(name) > 0) continue;
+    v1::GetDatasetRequest request;
+    request.set_name(absl::StrCat("datasets/", name));
+    const auto dataset = connection.Call(&v1::DatasetService::Stub::GetDataset, connection.datasets(), request);
+    if (dataset.ok()) {
+      report.datasets[name] = *dataset;
+    } else if (!absl::IsNotFound(dataset.status())) {
+      return dataset.status();
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ReadText(const Connection& connection, const v1::Artifact& artifact) {
+  grpc::ClientContext context;
+  v1::ReadArtifactRequest request;
+  request.set_name(artifact.name());
+  const auto stream = connection.artifacts().ReadArtifact(&context, request);
+  std::string text;
+  v1::ReadArtifactResponse chunk;
+  while (stream->Read(&chunk)) text += chunk.data();
+  if (const absl::Status status = connection.Explain(stream->Finish()); !status.ok()) return status;
+  if (base::Sha256Hex(text) != artifact.sha256())
+    return absl::DataLossError(absl::StrCat(ShortName(artifact.name()), ": what arrived is not what was kept. Try again."));
+  return text;
 }
 
 }  // namespace
@@ -103,33 +172,27 @@ absl::StatusOr<Report> Collect(const Connection& connection, const std::string& 
     result.trial = trial;
     if (const absl::Status status = ReadTrial(connection, result); !status.ok()) return status;
   }
+  if (const absl::Status status = ReadDatasets(connection, report); !status.ok()) return status;
   Arrange(report);
   return report;
 }
 
-void Arrange(Report& report) {
-  for (const base::Field& field : base::AllFields()) {
-    if (field.path == "model.scheme" || field.path == "model.depth" || field.path == "train.seed" || field.item >= 0)
-      continue;
-    std::set<std::string> values;
-    for (const TrialResult& result : report.trials) values.insert(*base::GetField(result.trial.spec(), field.path));
-    if (values.size() > 1) report.differing.push_back(field.path);
-  }
+absl::Status ReadSentenceScores(const Connection& connection, Report& report) {
   for (TrialResult& result : report.trials) {
-    const v1::TrialSpec& spec = result.trial.spec();
-    result.id = LastPart(result.trial.name());
-    result.label = spec.model().scheme();
-    for (const std::string& path : report.differing) {
-      absl::StrAppend(&result.label, ", ", path.substr(path.find('.') + 1), "=", *base::GetField(spec, path));
+    for (const std::string& owner : {result.trial.name(), result.trial.reused_from()}) {
+      if (owner.empty() || !result.sentence_scores.empty()) continue;
+      const auto artifacts = ListArtifacts(connection, owner);
+      if (!artifacts.ok()) return artifacts.status();
+      for (const v1::Artifact& artifact : *artifacts) {  // newest first
+        const std::string job = LastPart(artifact.job());
+        if (artifact.kind() != "sentence_scores" || result.sentence_scores.count(job) > 0) continue;
+        const auto text = ReadText(connection, artifact);
+        if (!text.ok()) return text.status();
+        result.sentence_scores[job] = *text;
+      }
     }
-    if (std::find(report.labels.begin(), report.labels.end(), result.label) == report.labels.end())
-      report.labels.push_back(result.label);
-    const std::string& depth = spec.model().depth();
-    if (std::find(report.depths.begin(), report.depths.end(), depth) == report.depths.end())
-      report.depths.push_back(depth);
   }
-  std::stable_sort(report.depths.begin(), report.depths.end(),
-                   [](const std::string& a, const std::string& b) { return TotalLayers(a) < TotalLayers(b); });
+  return absl::OkStatus();
 }
 
 }  // namespace strata::client

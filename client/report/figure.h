@@ -13,15 +13,21 @@ struct Line {
   int style = 0;      // colour, dash and point by index; the same thing has the same style in every figure
   bool points = false;
   bool failed = false;       // a cross marks its end: the training failed there
+  bool crosses = false;      // no line: each point is a cross, a training that failed
   std::vector<double> x, y;  // points that are not finite, or not positive on a log scale, are left out
 };
+
+// Values over a square of cells, as colours; the figure's panels share one scale. Row and column 0 are at the lower left.
+using HeatMap = std::vector<std::vector<double>>;
 
 struct Panel {
   std::string title, x_label, y_label;
   bool log_y = false;
   bool whole_x = false;  // x counts layers: ticks at whole numbers
   std::vector<Line> lines;
-  std::vector<std::pair<double, std::string>> levels;  // horizontal dashed lines
+  std::vector<std::pair<double, std::string>> levels;   // horizontal dashed lines
+  std::vector<std::pair<double, std::string>> x_ticks;  // where numbers say nothing; empty: numbers
+  HeatMap map;                                          // instead of lines; cells are layers, counted from 1
 };
 
 struct Figure {

@@ -11,10 +11,6 @@ namespace {
 
 constexpr int kPanelsAcross = 3;
 
-int StyleOf(const Report& report, const std::string& label) {
-  return static_cast<int>(std::find(report.labels.begin(), report.labels.end(), label) - report.labels.begin());
-}
-
 // The key names each kind once, whatever number of seeds and panels show it.
 std::string KeyLabel(const std::string& label, std::set<std::string>& named) {
   return named.insert(label).second ? label : "";
@@ -30,30 +26,6 @@ Line CurveLine(const Report& report, const TrialResult& result, const Curve& cur
   return line;
 }
 
-Figure CurvesFigure(const Report& report, Curve TrialResult::*curve, const std::string& stem,
-                    const std::string& y_label, bool level, const std::string& caption) {
-  Figure figure;
-  figure.stem = stem;
-  figure.caption = caption;
-  figure.columns = std::min<int>(kPanelsAcross, static_cast<int>(report.depths.size()));
-  std::set<std::string> named;
-  for (const std::string& depth : report.depths) {
-    Panel panel;
-    panel.title = depth;
-    panel.x_label = "Updates";
-    panel.y_label = y_label;
-    for (const TrialResult& result : report.trials) {
-      if (result.trial.spec().model().depth() != depth) continue;
-      panel.lines.push_back(CurveLine(report, result, result.*curve, named));
-      panel.lines.back().points = level;
-      if (level && result.trial.has_unigram_nll() && panel.levels.empty())
-        panel.levels.push_back({result.trial.unigram_nll(), "unigram level"});
-    }
-    figure.panels.push_back(panel);
-  }
-  return figure;
-}
-
 Line LayerLine(const Report& report, const TrialResult& result, const LayerRows& rows, size_t row,
                std::set<std::string>& named) {
   Line line;
@@ -63,38 +35,6 @@ Line LayerLine(const Report& report, const TrialResult& result, const LayerRows&
   for (size_t layer = 0; layer < rows.values[row].size(); ++layer) line.x.push_back(static_cast<double>(layer + 1));
   line.y = rows.values[row];
   return line;
-}
-
-Figure LayersFigure(const Report& report, const std::string& depth) {
-  Figure figure;
-  figure.stem = absl::StrCat("gradient-norm-by-layer-", depth);
-  figure.caption = absl::StrCat("Gradient norm at each layer's output, ", depth,
-                                ", before training and at the last measurement: L2 norm of the summed loss's gradient "
-                                "on the fixed validation batch.");
-  std::set<std::string> named;
-  for (const bool at_end : {false, true}) {
-    for (const std::string stack : {"encoder", "decoder"}) {
-      Panel panel;
-      panel.title =
-          absl::StrCat(stack == "encoder" ? "Encoder" : "Decoder", at_end ? ", at the end" : ", before training");
-      panel.x_label = "Layer, from the input";
-      panel.y_label = "Gradient norm";
-      panel.log_y = true;
-      panel.whole_x = true;
-      for (const TrialResult& result : report.trials) {
-        const auto rows = result.gradient_norms.find(stack);
-        if (result.trial.spec().model().depth() != depth || rows == result.gradient_norms.end()) continue;
-        if (!at_end && rows->second.updates.front() != 0) continue;
-        panel.lines.push_back(
-            LayerLine(report, result, rows->second, at_end ? rows->second.values.size() - 1 : 0, named));
-      }
-      if (!panel.lines.empty()) figure.panels.push_back(panel);
-    }
-  }
-  const bool encoder =
-      std::any_of(figure.panels.begin(), figure.panels.end(), [](const Panel& panel) { return panel.title[0] == 'E'; });
-  figure.columns = encoder ? 2 : 1;
-  return figure;
 }
 
 // About five layers from the first to the last.
@@ -112,7 +52,7 @@ Figure TimeFigure(const TrialResult& result) {
                    result.trial.spec().model().depth(), ", seed ", result.trial.spec().train().seed(), ") diverged.");
   figure.sequential = true;
   std::set<std::string> named;
-  for (const auto& [stack, rows] : result.gradient_norms) {
+  for (const auto& [stack, rows] : result.Vector("gradient_norm_output")) {
     Panel panel;
     panel.title = stack == "encoder" ? "Encoder" : "Decoder";
     panel.x_label = "Updates";
@@ -139,24 +79,93 @@ Figure TimeFigure(const TrialResult& result) {
   return figure;
 }
 
+}  // namespace
+
+int StyleOf(const Report& report, const std::string& label) {
+  return static_cast<int>(std::find(report.labels.begin(), report.labels.end(), label) - report.labels.begin());
+}
+
 bool HasPoints(const Figure& figure) {
   return std::any_of(figure.panels.begin(), figure.panels.end(), [](const Panel& panel) {
-    return std::any_of(panel.lines.begin(), panel.lines.end(), [](const Line& line) { return !line.x.empty(); });
+    return !panel.map.empty() ||
+           std::any_of(panel.lines.begin(), panel.lines.end(), [](const Line& line) { return !line.x.empty(); });
   });
 }
 
-}  // namespace
+Figure CurvesFigure(const Report& report, const std::vector<std::string>& depths, Curve TrialResult::*curve,
+                    const std::string& stem, const std::string& y_label, bool level, const std::string& caption) {
+  Figure figure;
+  figure.stem = stem;
+  figure.caption = caption;
+  figure.columns = std::min<int>(kPanelsAcross, static_cast<int>(depths.size()));
+  std::set<std::string> named;
+  for (const std::string& depth : depths) {
+    Panel panel;
+    panel.title = depth;
+    panel.x_label = "Updates";
+    panel.y_label = y_label;
+    for (const TrialResult& result : report.trials) {
+      if (result.trial.spec().model().depth() != depth) continue;
+      panel.lines.push_back(CurveLine(report, result, result.*curve, named));
+      panel.lines.back().points = level;
+      if (level && result.trial.has_unigram_nll() && panel.levels.empty())
+        panel.levels.push_back({result.trial.unigram_nll(), "unigram level"});
+    }
+    figure.panels.push_back(panel);
+  }
+  return figure;
+}
+
+Figure LayersFigure(const Report& report, const std::string& depth, bool only_start) {
+  Figure figure;
+  figure.stem = absl::StrCat("gradient-norm-by-layer-", depth);
+  figure.caption = absl::StrCat("Gradient norm at each layer's output, ", depth,
+                                only_start ? ", before training" : ", before training and at the last measurement", ": L2 norm of the summed loss's gradient "
+                                "on the fixed validation batch.");
+  std::set<std::string> named;
+  for (const bool at_end : {false, true}) {
+    if (at_end && only_start) break;
+    for (const std::string stack : {"encoder", "decoder"}) {
+      Panel panel;
+      panel.title =
+          absl::StrCat(stack == "encoder" ? "Encoder" : "Decoder", at_end ? ", at the end" : ", before training");
+      panel.x_label = "Layer, from the input";
+      panel.y_label = "Gradient norm";
+      panel.log_y = true;
+      panel.whole_x = true;
+      for (const TrialResult& result : report.trials) {
+        const Stacks& norms = result.Vector("gradient_norm_output");
+        const auto rows = norms.find(stack);
+        if (result.trial.spec().model().depth() != depth || rows == norms.end()) continue;
+        if (!at_end && rows->second.updates.front() != 0) continue;
+        panel.lines.push_back(
+            LayerLine(report, result, rows->second, at_end ? rows->second.values.size() - 1 : 0, named));
+      }
+      if (!panel.lines.empty()) figure.panels.push_back(panel);
+    }
+  }
+  const bool encoder =
+      std::any_of(figure.panels.begin(), figure.panels.end(), [](const Panel& panel) { return panel.title[0] == 'E'; });
+  figure.columns = encoder ? 2 : 1;
+  return figure;
+}
 
 std::vector<Figure> MakeFigures(const Report& report) {
   std::vector<Figure> figures = {
       CurvesFigure(
-          report, &TrialResult::valid_nll, "validation-nll", "Validation NLL (nats a token)", /*level=*/true,
+          report, report.depths, &TrialResult::valid_nll, "validation-nll", "Validation NLL (nats a token)",
+          /*level=*/true,
           "Validation NLL by update. The dashed line is the unigram level: what word frequencies alone reach."),
-      CurvesFigure(report, &TrialResult::train_loss, "training-loss", "Training loss (nats a token)", /*level=*/false,
-                   "Training loss by update, label-smoothed, mean since the row before.")};
-  for (const std::string& depth : report.depths) figures.push_back(LayersFigure(report, depth));
+      CurvesFigure(report, report.depths, &TrialResult::train_loss, "training-loss", "Training loss (nats a token)",
+                   /*level=*/false, "Training loss by update, label-smoothed, mean since the row before.")};
+  if (report.depths.size() > 1) figures.push_back(DepthFigure(report));
+  for (const std::string& depth : report.depths) {
+    figures.push_back(LayersFigure(report, depth, /*only_start=*/false));
+    for (const char* stack : {"encoder", "decoder"}) figures.push_back(PlacesFigure(report, depth, stack, Places::kAll));
+    figures.push_back(SimilarityFigure(report, depth));
+  }
   for (const TrialResult& result : report.trials) {
-    if (result.trial.state() == v1::JOB_STATE_DIVERGED && !result.gradient_norms.empty())
+    if (result.trial.state() == v1::JOB_STATE_DIVERGED && !result.Vector("gradient_norm_output").empty())
       figures.push_back(TimeFigure(result));
   }
   figures.erase(std::remove_if(figures.begin(), figures.end(), [](const Figure& figure) { return !HasPoints(figure); }),

@@ -74,16 +74,32 @@ std::string ColorOf(const Figure& figure, const Line& line) {
 }
 
 std::string StyleOf(const Figure& figure, const Line& line) {
+  if (line.crosses) return absl::StrCat(ColorOf(figure, line), " pt 2 ps 1.5");
   const size_t index = static_cast<size_t>(line.style);
   std::string style = absl::StrCat(ColorOf(figure, line), " dt ", kDashes[index % std::size(kDashes)]);
   if (line.points) absl::StrAppend(&style, " pt ", kPoints[index % std::size(kPoints)], " ps 0.7");
   return style;
 }
 
+// x y value a line; a cell that is not finite is left out.
+std::string MapBlock(const HeatMap& map, size_t panel) {
+  std::string text = absl::StrCat("$m", panel, " << EOD\n");
+  for (size_t row = 0; row < map.size(); ++row) {
+    for (size_t column = 0; column < map[row].size(); ++column)
+      absl::StrAppendFormat(&text, "%d %d %.6g\n", column + 1, row + 1, map[row][column]);
+  }
+  return text + "EOD\n";
+}
+
+std::string WithOf(const Line& line) {
+  return line.crosses ? " with points " : line.points ? " with linespoints " : " with lines ";
+}
+
 // Data blocks first: a plot command names them.
 std::string Blocks(const Figure& figure) {
   std::string text;
   for (size_t p = 0; p < figure.panels.size(); ++p) {
+    if (!figure.panels[p].map.empty()) absl::StrAppend(&text, MapBlock(figure.panels[p].map, p));
     for (size_t l = 0; l < figure.panels[p].lines.size(); ++l) {
       const Line& line = figure.panels[p].lines[l];
       absl::StrAppend(&text, "$d", p, "_", l, " << EOD\n");
@@ -111,6 +127,51 @@ std::string LastPoint(const Panel& panel, const Line& line) {
   return absl::StrFormat("%.9g %.9g\ne\n", line.x[last], line.y[last]);
 }
 
+std::string XAxis(const Panel& panel) {
+  double last = 1;
+  for (const Line& line : panel.lines) {
+    for (const double x : line.x) last = std::max(last, x);
+  }
+  if (!panel.x_ticks.empty()) {
+    std::vector<std::string> ticks;
+    for (const auto& [x, label] : panel.x_ticks) {
+      ticks.push_back(absl::StrFormat("%s %.9g", Quoted(label), x));
+      last = std::max(last, x);
+    }
+    const double first = panel.x_ticks[0].first, pad = std::max(0.5, 0.04 * (last - first));
+    return absl::StrFormat("set xrange [%.9g:%.9g]\nset xtics (%s)\n", first - pad, last + pad, absl::StrJoin(ticks, ", "));
+  }
+  if (!panel.whole_x) return "set xrange [0:*]\nset xtics autofreq\n";
+  const int step = std::max(1, static_cast<int>(std::ceil((last - 1) / 9)));
+  return absl::StrCat("set xrange [0.5:", last + 0.5, "]\nset xtics 1,", step, "\n");
+}
+
+// The colours' scale of all maps of a figure.
+Range SharedMap(const Figure& figure) {
+  double low = INFINITY, high = -INFINITY;
+  for (const Panel& panel : figure.panels) {
+    for (const auto& row : panel.map) {
+      for (const double value : row) {
+        if (!std::isfinite(value)) continue;
+        low = std::min(low, value);
+        high = std::max(high, value);
+      }
+    }
+  }
+  return low < high ? Range{low, high} : Range{high - 1, high};
+}
+
+std::string MapCommands(const Figure& figure, size_t index) {
+  const HeatMap& map = figure.panels[index].map;
+  const int layers = static_cast<int>(map.size()), step = std::max(1, (layers + 7) / 9);
+  const Range range = SharedMap(figure);
+  return absl::StrFormat(
+      "unset logscale y\nset format y '%%g'\nset xrange [0.5:%d.5]\nset yrange [0.5:%d.5]\nset xtics 1,%d\nset ytics 1,%d\n"
+      "set cbrange [%.6g:%.6g]\nset palette defined (0 '#440154', 1 '#3B528B', 2 '#21918C', 3 '#5EC962', 4 '#FDE725')\n"
+      "unset colorbox\nplot $m%d using 1:2:3 with image notitle\n",
+      layers, layers, step, step, range.low, range.high, index);
+}
+
 std::string PanelCommands(const Figure& figure, size_t index, int width, int height) {
   const Panel& panel = figure.panels[index];
   const int column = static_cast<int>(index) % figure.columns, row = static_cast<int>(index) / figure.columns;
@@ -123,23 +184,16 @@ std::string PanelCommands(const Figure& figure, size_t index, int width, int hei
   absl::StrAppend(&text, "set title ", Quoted(panel.title), " noenhanced font ',13' offset 0,-0.4\nset xlabel ",
                   Quoted(panel.x_label), " offset 0,0.3\nset ylabel ", Quoted(column == 0 ? panel.y_label : ""),
                   " offset 0.6,0\n");
+  if (!panel.map.empty()) return text + MapCommands(figure, index);
   absl::StrAppend(&text,
-                  panel.log_y ? "set logscale y\nset format y '10^{%T}'\n" : "unset logscale y\nset format y '%g'\n");
-  if (panel.whole_x) {
-    double last = 1;
-    for (const Line& line : panel.lines) last = line.x.empty() ? last : std::max(last, line.x.back());
-    const int step = std::max(1, static_cast<int>(std::ceil((last - 1) / 9)));
-    absl::StrAppend(&text, "set xrange [0.5:", last + 0.5, "]\nset xtics 1,", step, "\n");
-  } else {
-    absl::StrAppend(&text, "set xrange [0:*]\nset xtics autofreq\n");
-  }
+                  panel.log_y ? "set logscale y\nset format y '10^{%T}'\n" : "unset logscale y\nset format y '%g'\n",
+                  XAxis(panel));
   std::vector<std::string> plots;
   for (const auto& [level, label] : panel.levels)
     plots.push_back(absl::StrFormat("%.9g with lines lc rgb '#444444' lw 1.6 dt (8,6) notitle", level));
   for (size_t l = 0; l < panel.lines.size(); ++l) {
     if (Empty(panel, panel.lines[l])) continue;
-    plots.push_back(absl::StrCat("$d", index, "_", l, panel.lines[l].points ? " with linespoints " : " with lines ",
-                                 StyleOf(figure, panel.lines[l]), " notitle"));
+    plots.push_back(absl::StrCat("$d", index, "_", l, WithOf(panel.lines[l]), StyleOf(figure, panel.lines[l]), " notitle"));
   }
   for (const Line& line : panel.lines) {
     if (line.failed && !Empty(panel, line)) {
@@ -154,15 +208,27 @@ std::string PanelCommands(const Figure& figure, size_t index, int width, int hei
   return text;
 }
 
+// The strip under the panels of maps: what a colour means.
+std::string ScaleCommands(const Figure& figure, int width, int height) {
+  const Range range = SharedMap(figure);
+  const double half = 150.0 / width;
+  return absl::StrFormat(
+      "set lmargin at screen %.6f\nset rmargin at screen %.6f\nset bmargin at screen %.6f\nset tmargin at screen %.6f\n"
+      "unset title\nunset ylabel\nset xlabel 'Cosine similarity' offset 0,0.9\nunset grid\nunset ytics\nset xrange [%.6g:%.6g]\n"
+      "set yrange [0:1]\nset xtics autofreq\nset samples 256\nset isosamples 2\nset view map\n"
+      "plot '++' using 1:2:1 with image notitle\n",
+      0.5 - half, 0.5 + half, 36.0 / height, 50.0 / height, range.low, range.high);
+}
+
 // One strip under all panels, with an entry for each labelled line and level.
 std::string KeyCommands(const Figure& figure, int height) {
   std::vector<std::string> entries;
   bool level_named = false, failed = false;
   for (const Panel& panel : figure.panels) {
     for (const Line& line : panel.lines) {
-      failed = failed || (line.failed && !Empty(panel, line));
+      failed = failed || ((line.failed || line.crosses) && !Empty(panel, line));
       if (line.label.empty()) continue;
-      entries.push_back(absl::StrCat("NaN ", line.points ? "with linespoints " : "with lines ", StyleOf(figure, line),
+      entries.push_back(absl::StrCat("NaN", WithOf(line), StyleOf(figure, line),
                                      " title ", Quoted(line.label), " noenhanced"));
     }
     for (const auto& [level, label] : panel.levels) {
@@ -208,7 +274,9 @@ std::string Script(const Figure& figure, const std::string& terminal) {
                         "set yrange [%.9g:%.9g]\nset multiplot\n",
                         range.low, range.high);
   for (size_t p = 0; p < figure.panels.size(); ++p) absl::StrAppend(&text, PanelCommands(figure, p, width, height));
-  absl::StrAppend(&text, KeyCommands(figure, height), "unset multiplot\nunset output\n");
+  const bool maps = !figure.panels.empty() && !figure.panels[0].map.empty();
+  absl::StrAppend(&text, maps ? ScaleCommands(figure, width, height) : KeyCommands(figure, height),
+                  "unset multiplot\nunset output\n");
   return text;
 }
 

@@ -4,54 +4,29 @@
 #include "absl/strings/str_join.h"
 #include "client/format.h"
 #include "client/names.h"
+#include "client/report/document.h"
 #include "client/report/report.h"
 #include "nlohmann/json.hpp"
 #include "server/base/spec/spec.h"
 
-extern "C" const char strata_report_css[];
-extern "C" const unsigned long strata_report_css_size;
-
 namespace strata::client {
 namespace {
-
-std::string Escaped(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
 
 std::string Cell(const Report& report, const std::string& label, const std::string& depth) {
   const std::string nll = NllCell(report, label, depth), score = ScoreCell(report, label, depth);
   const bool failed = nll.rfind("Training failed", 0) == 0;
-  std::string text = absl::StrCat("<td", failed ? " class=\"failed\"" : "", ">", nll.empty() ? "–" : Escaped(nll));
+  std::string text = absl::StrCat("<td", failed ? " class=\"failed\"" : "", ">", nll.empty() ? "–" : EscapeHtml(nll));
   if (!score.empty())
-    absl::StrAppend(&text, "<span class=\"score\">", Escaped(score), ScoresAreEarly(report) ? "*" : "", "</span>");
+    absl::StrAppend(&text, "<span class=\"score\">", EscapeHtml(score), ScoresAreEarly(report) ? "*" : "", "</span>");
   return text + "</td>";
 }
 
 std::string ResultsTable(const Report& report) {
   std::string text = "<div class=\"wide\"><table><thead><tr><th>Scheme</th>";
-  for (const std::string& depth : report.depths) absl::StrAppend(&text, "<th>", Escaped(depth), "</th>");
+  for (const std::string& depth : report.depths) absl::StrAppend(&text, "<th>", EscapeHtml(depth), "</th>");
   text += "</tr></thead><tbody>\n";
   for (const std::string& label : report.labels) {
-    absl::StrAppend(&text, "<tr><th>", Escaped(label), "</th>");
+    absl::StrAppend(&text, "<tr><th>", EscapeHtml(label), "</th>");
     for (const std::string& depth : report.depths) text += Cell(report, label, depth);
     text += "</tr>\n";
   }
@@ -80,13 +55,13 @@ std::string TrialsTable(const Report& report) {
     const std::string reused =
         trial.reused_from().empty() ? "" : absl::StrCat("trained as ", ShortName(trial.reused_from()), ". ");
     const std::string evidence =
-        trial.evidence().empty() ? "" : absl::StrCat("<code>", Escaped(trial.evidence()), "</code>");
-    absl::StrAppend(&text, "<tr><td>", Escaped(result.id), "</td><td>", Escaped(result.label), "</td><td>",
-                    Escaped(trial.spec().model().depth()), "</td><td class=\"number\">", trial.spec().train().seed(),
+        trial.evidence().empty() ? "" : absl::StrCat("<code>", EscapeHtml(trial.evidence()), "</code>");
+    absl::StrAppend(&text, "<tr><td>", EscapeHtml(result.id), "</td><td>", EscapeHtml(result.label), "</td><td>",
+                    EscapeHtml(trial.spec().model().depth()), "</td><td class=\"number\">", trial.spec().train().seed(),
                     "</td><td>", StateName(trial.state()), "</td><td class=\"number\">");
     absl::StrAppend(&text, trial.updates_done(), " of ", trial.updates(), "</td><td class=\"number\">",
                     FormatNll(trial.has_best_nll(), trial.best_nll()), "</td><td class=\"number\">",
-                    FormatNll(trial.has_final_nll(), trial.final_nll()), "</td><td>", Escaped(reused), evidence,
+                    FormatNll(trial.has_final_nll(), trial.final_nll()), "</td><td>", EscapeHtml(reused), evidence,
                     "</td></tr>\n");
   }
   return text + "</tbody></table></div>\n";
@@ -106,7 +81,7 @@ std::string Settings(const Report& report) {
   };
   for (const base::Field& field : base::AllFields()) {
     if (field.item >= 0) continue;
-    absl::StrAppend(&text, "<tr><td><code>", Escaped(field.path), "</code></td><td>", Escaped(values_of(field.path)),
+    absl::StrAppend(&text, "<tr><td><code>", EscapeHtml(field.path), "</code></td><td>", EscapeHtml(values_of(field.path)),
                     "</td></tr>\n");
   }
   return text + "</tbody></table></div>\n";
@@ -132,7 +107,7 @@ std::string Environments(const Report& report) {
   }
   std::string text;
   for (const std::string& line : lines)
-    absl::StrAppend(&text, "<p class=\"note\"><code>", Escaped(line), "</code></p>\n");
+    absl::StrAppend(&text, "<p class=\"note\"><code>", EscapeHtml(line), "</code></p>\n");
   return text;
 }
 
@@ -146,33 +121,24 @@ std::string FairnessNote(const Report& report) {
   return absl::StrCat("<p>All trials have <code>rescale_init: ", on ? "true" : "false", "</code>",
                       differing.empty()
                           ? " and differ in nothing but scheme, depth and seed"
-                          : absl::StrCat("; they differ in ", Escaped(absl::StrJoin(report.differing, ", "))),
+                          : absl::StrCat("; they differ in ", EscapeHtml(absl::StrJoin(report.differing, ", "))),
                       ".</p>\n");
 }
 
 }  // namespace
 
 std::string ReportPage(const Report& report, const std::vector<Plotted>& figures) {
-  const std::string name = Escaped(ShortName(report.experiment.name()));
-  std::string text = absl::StrCat(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-      "content=\"width=device-width, initial-scale=1\">\n<title>",
-      name, " · Strata</title>\n<style>\n", std::string(strata_report_css, strata_report_css_size),
-      "</style></head><body>\n");
+  const std::string name = ShortName(report.experiment.name());
+  std::string text = HtmlHead(name);
   std::set<std::string> tasks;
   for (const TrialResult& result : report.trials)
     tasks.insert(absl::StrCat(result.trial.spec().task().kind(), " on ", result.trial.spec().task().dataset()));
   absl::StrAppend(
-      &text, "<h1>", name, "</h1>\n<p class=\"lead\">", Escaped(absl::StrJoin(tasks, "; ")), ". ", report.trials.size(),
-      report.trials.size() == 1 ? " trial: " : " trials: ", Escaped(StateCounts(report.experiment)), ".</p>\n");
+      &text, "<h1>", EscapeHtml(name), "</h1>\n<p class=\"lead\">", EscapeHtml(absl::StrJoin(tasks, "; ")), ". ", report.trials.size(),
+      report.trials.size() == 1 ? " trial: " : " trials: ", EscapeHtml(StateCounts(report.experiment)), ".</p>\n");
   absl::StrAppend(&text, "<h2>Validation NLL by scheme and depth</h2>\n", ResultsTable(report), FairnessNote(report),
                   "<h2>Plots</h2>\n");
-  for (const Plotted& figure : figures) {
-    const std::string stem = Escaped(figure.stem);
-    absl::StrAppend(&text, "<figure><a href=\"", stem, ".png\"><img src=\"", stem, ".svg\" alt=\"",
-                    Escaped(figure.caption), "\"></a><figcaption>", Escaped(figure.caption), " <a href=\"", stem,
-                    ".png\">PNG</a>, <a href=\"", stem, ".svg\">SVG</a></figcaption></figure>\n");
-  }
+  for (const Plotted& figure : figures) text += HtmlPlot(figure);
   if (figures.empty()) text += "<p>Nothing has been measured yet.</p>\n";
   absl::StrAppend(
       &text, "<h2>Trials</h2>\n", TrialsTable(report),

@@ -49,7 +49,8 @@ Json TrialJson(const Report& report, const TrialResult& result) {
                {"reused_from", ShortName(trial.reused_from())}};
   json["scores"] = Json::array();
   for (const Score& score : result.scores)
-    json["scores"].push_back({{"metric", score.metric}, {"job", score.job}, {"value", Number(true, score.value)}});
+    json["scores"].push_back(
+        {{"metric", score.metric}, {"job", score.job}, {"value", Number(true, score.value)}, {"split", score.split}});
   json["settings"] = Json::object();
   for (const std::string& path : report.differing) json["settings"][path] = *base::GetField(trial.spec(), path);
   return json;

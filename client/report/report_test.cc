@@ -44,7 +44,7 @@ TrialResult MakeTrial(int number, const std::string& scheme, const std::string& 
     const double fallen = 6.75 + 0.95 * std::exp(-update / 60.0);
     result.valid_nll.values.push_back(fails ? fallen : fallen - update / 600.0 * (1.0 + 0.1 * number));
     for (const char* stack : {"encoder", "decoder"}) {
-      LayerRows& rows = result.gradient_norms[stack];
+      LayerRows& rows = result.vectors["gradient_norm_output"][stack];
       rows.updates.push_back(update);
       std::vector<double>& norms = rows.values.emplace_back();
       for (int layer = 0; layer < layers; ++layer)
@@ -117,7 +117,7 @@ TEST(CellTest, MarksScoresOfShortTrainings) {
   EXPECT_EQ(ScoreCell(report, "pre_ln", "3L-3L"), "bleu 0.31");
   EXPECT_TRUE(ScoresAreEarly(report));
   EXPECT_THAT(ReportPage(report, {}), HasSubstr("too short a training to mean anything"));
-  EXPECT_THAT(ReportText(report), HasSubstr("too short a training to mean anything"));
+  EXPECT_THAT(Print(ReportDocument(report), Form::kTerminal), HasSubstr("too short a training to mean anything"));
 }
 
 TEST(ReportJsonTest, HasItsContract) {

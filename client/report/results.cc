@@ -7,32 +7,26 @@
 #include "absl/strings/str_join.h"
 #include "client/format.h"
 #include "client/names.h"
+#include "client/report/cell.h"
 #include "client/report/report.h"
-#include "client/table.h"
 #include "nlohmann/json.hpp"
 
 namespace strata::client {
 namespace {
 
 std::vector<const TrialResult*> CellOf(const Report& report, const std::string& label, const std::string& depth) {
-  std::vector<const TrialResult*> cell;
-  for (const TrialResult& result : report.trials) {
-    if (result.label == label && result.trial.spec().model().depth() == depth) cell.push_back(&result);
+  std::vector<const TrialResult*> seeds;
+  for (const ResultCell& cell : Cells(report)) {
+    if (cell.label == label && cell.depth == depth) seeds.insert(seeds.end(), cell.seeds.begin(), cell.seeds.end());
   }
-  return cell;
+  return seeds;
 }
 
-double Mean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
-}
-
-double Deviation(const std::vector<double>& values) {  // of a sample
-  const double mean = Mean(values);
-  double sum = 0;
-  for (const double value : values) sum += (value - mean) * (value - mean);
-  return std::sqrt(sum / static_cast<double>(values.size() - 1));
+// Whether a score is one of several splits of its evaluation, whose average stands beside it.
+bool IsPart(const TrialResult& result, const Score& score) {
+  return !score.split.empty() && std::any_of(result.scores.begin(), result.scores.end(), [&](const Score& other) {
+    return other.job == score.job && other.metric == score.metric && other.split.empty();
+  });
 }
 
 }  // namespace
@@ -80,7 +74,7 @@ std::string ScoreCell(const Report& report, const std::string& label, const std:
   for (const TrialResult* result : CellOf(report, label, depth)) {
     if (result->trial.state() == v1::JOB_STATE_DIVERGED) continue;
     for (const Score& score : result->scores) {
-      if (std::isfinite(score.value))
+      if (std::isfinite(score.value) && !IsPart(*result, score))
         scores[absl::StrCat(score.metric, score.job == "evaluate-1" ? "" : " " + score.job)].push_back(score.value);
     }
   }
@@ -104,27 +98,30 @@ std::string UnigramLevel(const Report& report) {
   return levels.size() == 1 ? *levels.begin() : absl::StrCat(*levels.begin(), " to ", *levels.rbegin());
 }
 
-std::string ReportText(const Report& report) {
-  std::vector<std::string> titles = {"Best validation NLL"};
-  titles.insert(titles.end(), report.depths.begin(), report.depths.end());
-  Table table(titles);
+Document ReportDocument(const Report& report) {
+  Document document;
+  document.title = ShortName(report.experiment.name());
+  DocumentTable& table = document.tables.emplace_back();
+  table.columns = {"Best validation NLL"};
+  table.columns.insert(table.columns.end(), report.depths.begin(), report.depths.end());
   for (const std::string& label : report.labels) {
-    std::vector<std::string> row = {label};
+    std::vector<DocumentCell>& row = table.rows.emplace_back();
+    row.push_back({label});
     for (const std::string& depth : report.depths) {
-      const std::string score = ScoreCell(report, label, depth);
-      row.push_back(absl::StrCat(NllCell(report, label, depth), score.empty() ? "" : absl::StrCat("  [", score, "]")));
+      const std::string nll = NllCell(report, label, depth), score = ScoreCell(report, label, depth);
+      const bool failed = nll.rfind("Training failed", 0) == 0;
+      row.push_back({absl::StrCat(nll, score.empty() ? "" : absl::StrCat("  [", score, "]")),
+                     failed ? CellKind::kFailed : CellKind::kText});
     }
-    table.Add(row);
   }
-  std::string text = table.Text();
   const std::string unigram = UnigramLevel(report);
-  absl::StrAppend(&text, "Nats a target token", unigram.empty() ? "." : absl::StrCat("; unigram level ", unigram, "."),
-                  "\n");
+  table.notes.push_back(
+      absl::StrCat("Nats a target token", unigram.empty() ? "." : absl::StrCat("; unigram level ", unigram, ".")));
   if (ScoresAreEarly(report)) {
-    absl::StrAppend(&text, "Scores in brackets are of fewer than ", FormatCount(kUpdatesForScores),
-                    " updates: too short a training to mean anything.\n");
+    table.notes.push_back(absl::StrCat("Scores in brackets are of fewer than ", FormatCount(kUpdatesForScores),
+                                       " updates: too short a training to mean anything."));
   }
-  return text;
+  return document;
 }
 
 }  // namespace strata::client

@@ -1,9 +1,18 @@
 #include "absl/strings/str_cat.h"
 #include "client/report/figures.h"
 #include "client/report/report.h"
+#include "client/report/write.h"
 #include "server/base/file.h"
 
 namespace strata::client {
+
+absl::Status WriteDocument(const Document& document, const std::vector<Figure>& figures, const std::string& folder) {
+  if (const absl::Status status = base::MakeFolders(folder); !status.ok()) return status;
+  if (!figures.empty()) {
+    if (const absl::Status status = Draw(figures, folder); !status.ok()) return status;
+  }
+  return base::WriteFileAtomically(absl::StrCat(folder, "/index.html"), Print(document, Form::kHtml));
+}
 
 absl::Status WriteReport(const Report& report, const std::string& folder) {
   if (const absl::Status status = CheckGnuplot(); !status.ok()) return status;
