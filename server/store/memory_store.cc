@@ -106,6 +106,19 @@ class MemoryStore final : public Store {
     return out;
   }
 
+  Found<double> SecondsPerUpdate(const std::string& cost_class) override {
+    base::MutexLock lock(mutex_);
+    constexpr int kNewest = 8;
+    double sum = 0;
+    int count = 0;
+    for (auto trial = t_.trials.rbegin(); trial != t_.trials.rend() && count < kNewest; ++trial) {
+      if (trial->cost_class != cost_class || !trial->seconds_per_update.has_value()) continue;
+      sum += *trial->seconds_per_update;
+      ++count;
+    }
+    return count > 0 ? std::optional(sum / count) : std::nullopt;
+  }
+
   Rows<TrialJob> JobsOfTrial(const std::string& trial) override {
     base::MutexLock lock(mutex_);
     return LinkedJobs(trial);

@@ -129,6 +129,21 @@ absl::Status Run(MemoryTables& t, const PutVectors& w) {
   return absl::OkStatus();
 }
 
+absl::Status Run(MemoryTables& t, const CopyMeasurements& w) {
+  if (!t.jobs.contains(w.to)) return Missing(w.to);
+  const auto scalars = t.scalars;
+  for (const auto& [key, row] : scalars) {
+    const auto& [job, name, step] = key;
+    if (job == w.from && step <= w.last_update) t.scalars[{w.to, name, step}] = {0, row.value};
+  }
+  const auto vectors = t.vectors;
+  for (const auto& [key, row] : vectors) {
+    const auto& [job, stack, name, step] = key;
+    if (job == w.from && step <= w.last_update) t.vectors[{w.to, stack, name, step}] = {0, row.value};
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Run(MemoryTables& t, const UpdateTrial& w) {
   Trial* trial = t.FindTrial(w.trial);
   if (trial == nullptr) return absl::OkStatus();
@@ -141,6 +156,7 @@ absl::Status Run(MemoryTables& t, const UpdateTrial& w) {
   }
   if (number(w.final_nll)) trial->final_nll = w.final_nll;
   if (number(w.unigram_nll)) trial->unigram_nll = w.unigram_nll;
+  if (number(w.seconds_per_update)) trial->seconds_per_update = w.seconds_per_update;
   if (w.evidence.has_value()) trial->evidence = *w.evidence;
   if (w.weights_sha256.has_value()) trial->weights_sha256 = *w.weights_sha256;
   return absl::OkStatus();

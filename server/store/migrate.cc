@@ -4,6 +4,8 @@
 
 extern "C" const char strata_migration_0001[];
 extern "C" const unsigned long strata_migration_0001_size;
+extern "C" const char strata_migration_0002[];
+extern "C" const unsigned long strata_migration_0002_size;
 
 namespace strata::store {
 namespace {
@@ -18,8 +20,8 @@ absl::StatusOr<int64_t> SchemaVersion(Connection& connection) {
 }  // namespace
 
 const std::vector<std::string_view>& Migrations() {
-  static const auto* const migrations =
-      new std::vector<std::string_view>{{strata_migration_0001, strata_migration_0001_size}};
+  static const auto* const migrations = new std::vector<std::string_view>{
+      {strata_migration_0001, strata_migration_0001_size}, {strata_migration_0002, strata_migration_0002_size}};
   return *migrations;
 }
 

@@ -31,13 +31,16 @@ struct Trial {
   std::string fingerprint;
   std::string dataset;  // its name
   std::string dataset_digest;
-  std::string reused_from;  // the trial that was trained for this one; empty: trains itself
-  int32_t updates = 0;      // to do
+  std::string reused_from;    // the trial that was trained for this one; empty: trains itself
+  std::string extended_from;  // the trial whose checkpoint it began with; empty: it began anew
+  std::string cost_class;     // equal for trials whose updates cost the same
+  int32_t updates = 0;        // to do
   // What has come out of it so far.
   int32_t updates_done = 0;
   std::optional<double> best_nll, final_nll, unigram_nll;
   std::string evidence;  // of divergence, JSON
   std::string weights_sha256;
+  std::optional<double> seconds_per_update;  // of slot time, all included; once trained
   bool operator==(const Trial&) const = default;
 };
 

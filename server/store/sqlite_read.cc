@@ -33,7 +33,7 @@ Experiment ReadExperiment(const Query& q, int c) {
 #define TRIAL_COLUMNS                                                                                            \
   "name, experiment, position, spec, fingerprint, dataset, dataset_digest, reused_from, updates, updates_done, " \
   "best_nll, "                                                                                                   \
-  "final_nll, unigram_nll, evidence, weights_sha256"
+  "final_nll, unigram_nll, evidence, weights_sha256, extended_from, cost_class, seconds_per_update"
 Trial ReadTrial(const Query& q, int c) {
   Trial t;
   t.name = q.Text(c);
@@ -51,6 +51,9 @@ Trial ReadTrial(const Query& q, int c) {
   t.unigram_nll = q.OptionalReal(c + 12);
   t.evidence = q.Text(c + 13);
   t.weights_sha256 = q.Text(c + 14);
+  t.extended_from = q.Text(c + 15);
+  t.cost_class = q.Text(c + 16);
+  t.seconds_per_update = q.OptionalReal(c + 17);
   return t;
 }
 
@@ -232,6 +235,17 @@ Rows<Trial> TrialsWithFingerprint(Connection& db, const std::string& fingerprint
   Query q(db, "SELECT " TRIAL_COLUMNS " FROM trials WHERE fingerprint = ? AND reused_from IS NULL ORDER BY id DESC",
           fingerprint);
   return All(q, ReadTrial);
+}
+
+Found<double> SecondsPerUpdate(Connection& db, const std::string& cost_class) {
+  Query q(db,
+          "SELECT avg(seconds_per_update) FROM (SELECT seconds_per_update FROM trials WHERE cost_class = ? AND "
+          "seconds_per_update IS NOT NULL ORDER BY id DESC LIMIT 8)",
+          cost_class);
+  std::optional<double> mean;
+  if (q.Next()) mean = q.OptionalReal(0);
+  if (!q.status().ok()) return q.status();
+  return mean;
 }
 
 Rows<TrialJob> JobsOfTrial(Connection& db, const std::string& trial) {

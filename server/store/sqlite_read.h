@@ -14,6 +14,7 @@ Rows<Experiment> ListExperiments(Connection& db, int64_t before, int limit);
 Found<Trial> FindTrial(Connection& db, const std::string& name);
 Rows<Trial> ListTrials(Connection& db, const std::string& experiment, int32_t position, int limit);
 Rows<Trial> TrialsWithFingerprint(Connection& db, const std::string& fingerprint);
+Found<double> SecondsPerUpdate(Connection& db, const std::string& cost_class);
 Rows<TrialJob> JobsOfTrial(Connection& db, const std::string& trial);
 Rows<TrialJob> JobsOfExperiment(Connection& db, const std::string& experiment);
 Rows<core::Job> ListJobs(Connection& db, int64_t order, int limit);

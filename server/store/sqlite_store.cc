@@ -154,6 +154,7 @@ class SqliteStore final : public Store {
     return Read(sqlite::ListTrials, experiment, position, limit);
   }
   Rows<Trial> TrialsWithFingerprint(const std::string& f) override { return Read(sqlite::TrialsWithFingerprint, f); }
+  Found<double> SecondsPerUpdate(const std::string& c) override { return Read(sqlite::SecondsPerUpdate, c); }
   Rows<TrialJob> JobsOfTrial(const std::string& trial) override { return Read(sqlite::JobsOfTrial, trial); }
   Rows<TrialJob> JobsOfExperiment(const std::string& e) override { return Read(sqlite::JobsOfExperiment, e); }
   Rows<core::Job> ListJobs(int64_t order, int limit) override { return Read(sqlite::ListJobs, order, limit); }

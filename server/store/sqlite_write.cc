@@ -25,13 +25,15 @@ absl::Status Run(Connection& db, const InsertExperiment& w) {
 absl::Status Run(Connection& db, const InsertTrial& w) {
   const Trial& t = w.trial;
   const std::optional<std::string> reused = t.reused_from.empty() ? std::nullopt : std::optional(t.reused_from);
+  const std::optional<std::string> extended = t.extended_from.empty() ? std::nullopt : std::optional(t.extended_from);
   return Query(
              db,
              "INSERT INTO trials (name, experiment, position, spec, fingerprint, dataset, dataset_digest, reused_from, "
-             "updates, updates_done, best_nll, final_nll, unigram_nll, evidence, weights_sha256) "
-             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             "updates, updates_done, best_nll, final_nll, unigram_nll, evidence, weights_sha256, extended_from, "
+             "cost_class, seconds_per_update) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
              t.name, t.experiment, t.position, t.spec_json, t.fingerprint, t.dataset, t.dataset_digest, reused,
-             t.updates, t.updates_done, t.best_nll, t.final_nll, t.unigram_nll, t.evidence, t.weights_sha256)
+             t.updates, t.updates_done, t.best_nll, t.final_nll, t.unigram_nll, t.evidence, t.weights_sha256, extended,
+             t.cost_class, t.seconds_per_update)
       .Run();
 }
 
@@ -162,15 +164,31 @@ absl::Status Run(Connection& db, const PutVectors& w) {
   return absl::OkStatus();
 }
 
+absl::Status Run(Connection& db, const CopyMeasurements& w) {
+  absl::Status status = Query(db,
+                              "INSERT INTO measurement_scalars (job, name, step, attempt, value) "
+                              "SELECT ?2, name, step, 0, value FROM measurement_scalars WHERE job = ?1 AND step <= ?3",
+                              w.from, w.to, w.last_update)
+                            .Run();
+  if (!status.ok()) return status;
+  return Query(db,
+               "INSERT INTO measurement_vectors (job, stack, name, step, attempt, count, \"values\") "
+               "SELECT ?2, stack, name, step, 0, count, \"values\" FROM measurement_vectors WHERE job = ?1 AND step <= "
+               "?3",
+               w.from, w.to, w.last_update)
+      .Run();
+}
+
 absl::Status Run(Connection& db, const UpdateTrial& w) {
   // min() of two arguments is NULL if either is: coalesce picks the one that is there.
   return Query(db,
                "UPDATE trials SET updates_done = coalesce(?2, updates_done), "
                "best_nll = coalesce(?4, min(best_nll, ?3), ?3, best_nll), final_nll = coalesce(?5, final_nll), "
                "unigram_nll = coalesce(?6, unigram_nll), evidence = coalesce(?7, evidence), "
-               "weights_sha256 = coalesce(?8, weights_sha256) WHERE name = ?1",
+               "weights_sha256 = coalesce(?8, weights_sha256), "
+               "seconds_per_update = coalesce(?9, seconds_per_update) WHERE name = ?1",
                w.trial, w.updates_done, w.valid_nll, w.best_nll, w.final_nll, w.unigram_nll, w.evidence,
-               w.weights_sha256)
+               w.weights_sha256, w.seconds_per_update)
       .Run();
 }
 

@@ -53,6 +53,8 @@ class Store {
   virtual Rows<Trial> ListTrials(const std::string& experiment, int32_t position, int limit) = 0;
   // Trials of this fingerprint that train themselves, newest first.
   virtual Rows<Trial> TrialsWithFingerprint(const std::string& fingerprint) = 0;
+  // Mean seconds_per_update of the newest few trials of this cost class that have one.
+  virtual Found<double> SecondsPerUpdate(const std::string& cost_class) = 0;
 
   // The jobs that a trial (or every trial of an experiment) shows, in order.
   virtual Rows<TrialJob> JobsOfTrial(const std::string& trial) = 0;

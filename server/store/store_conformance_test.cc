@@ -90,6 +90,7 @@ TEST_P(StoreConformanceTest, GivesBackExperimentsTrialsAndJobsAsTheyWereStored) 
                     .fingerprint = "abc",
                     .dataset = "d",
                     .dataset_digest = "dd",
+                    .cost_class = "cc",
                     .updates = 600};
   core::Job job{.name = "experiments/e-7/trials/t1/jobs/evaluate-1",
                 .trial = trial.name,
@@ -225,6 +226,46 @@ TEST_P(StoreConformanceTest, AResumeSupersedesWhatLiesBeyondItsCheckpoint) {
   EXPECT_EQ((*store_->AttemptsOfJob(kJob))[1].resumed_from, 20);
   ASSERT_TRUE(Apply({RecordStart{kJob, 2, "{}", std::nullopt}}).ok());
   EXPECT_THAT(Scalars("a"), ElementsAre(std::pair(25, 2.0)));
+}
+
+TEST_P(StoreConformanceTest, AnExtensionHasTheSourcesRowsUntilItMeasuresItsOwn) {
+  AddJob();
+  for (const int update : {10, 20, 30}) {
+    ASSERT_TRUE(
+        Apply({PutScalars{kJob, 2, {{"a", update, 1.0}}}, PutVectors{kJob, 2, {{"decoder", "v", update, {1.0}}}}})
+            .ok());
+  }
+  const std::string trial = "experiments/e-1/trials/t2", job = trial + "/jobs/train";
+  const Trial row{.name = trial, .experiment = "experiments/e-1", .position = 1, .extended_from = kTrial};
+  ASSERT_EQ(Apply({InsertTrial{row}, PutJob{{.name = job, .trial = trial, .order = 2, .create_time = kTime}},
+                   CopyMeasurements{kJob, job, 20}}),
+            absl::OkStatus());
+  EXPECT_EQ((*store_->FindTrial(trial))->extended_from, kTrial);
+  EXPECT_THAT(*store_->Scalars(job, "a", 0, 10), SizeIs(2));
+  EXPECT_THAT(*store_->Vectors(job, "decoder", "v", 0, 10), SizeIs(2));
+  EXPECT_THAT(Scalars("a"), SizeIs(3));
+  ASSERT_TRUE(Apply({PutAttempt{{.job = job, .number = 1, .start_time = kTime}}, RecordStart{job, 1, "{}", 20},
+                     PutScalars{job, 1, {{"a", 20, 2.0}, {"a", 30, 2.0}}}})
+                  .ok());
+  const auto points = *store_->Scalars(job, "a", 0, 10);
+  ASSERT_THAT(points, SizeIs(3));
+  EXPECT_EQ(points[0].value, 1.0);
+  EXPECT_EQ(points[1].value, 2.0);
+  ASSERT_TRUE(Apply({RecordStart{job, 1, "{}", std::nullopt}}).ok());  // it began anew after all
+  EXPECT_THAT(*store_->Vectors(job, "decoder", "v", 0, 10), IsEmpty());
+}
+
+TEST_P(StoreConformanceTest, KnowsWhatTrainingsOfAClassCost) {
+  AddJob();
+  EXPECT_FALSE((*store_->SecondsPerUpdate("c")).has_value());
+  for (const int i : {2, 3}) {
+    const std::string name = "experiments/e-1/trials/t" + std::to_string(i);
+    ASSERT_TRUE(Apply({InsertTrial{{.name = name, .experiment = "experiments/e-1", .position = i, .cost_class = "c"}},
+                       UpdateTrial{.trial = name, .seconds_per_update = 1.0 * i}})
+                    .ok());
+  }
+  EXPECT_EQ(**store_->SecondsPerUpdate("c"), 2.5);
+  EXPECT_FALSE((*store_->SecondsPerUpdate("d")).has_value());
 }
 
 TEST_P(StoreConformanceTest, ListsSeriesScalarsFirst) {

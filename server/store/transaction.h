@@ -71,12 +71,18 @@ struct PutVectors {
   int32_t attempt = 0;
   std::vector<VectorPoint> points;
 };
+// Gives `to` the rows of `from` up to `last_update`, as of attempt 0: what its own attempts measure there replaces
+// them.
+struct CopyMeasurements {
+  std::string from, to;
+  int32_t last_update = 0;
+};
 
 // Changes what is set; `valid_nll` also lowers best_nll. updates_done is set as given.
 struct UpdateTrial {
   std::string trial;
   std::optional<int32_t> updates_done;
-  std::optional<double> valid_nll, best_nll, final_nll, unigram_nll;
+  std::optional<double> valid_nll, best_nll, final_nll, unigram_nll, seconds_per_update;
   std::optional<std::string> evidence, weights_sha256;
 };
 // The trainer said that it wrote this resumable checkpoint, after all that it measured before.
@@ -114,8 +120,8 @@ struct EraseArtifact {
 
 using Write =
     std::variant<InsertExperiment, InsertTrial, PutJob, LinkJob, PutAttempt, PutWorker, EraseWorker, RecordStart,
-                 AddWarning, AdvanceCursor, PutScalars, PutVectors, UpdateTrial, AddCheckpointEvent, PutDataset,
-                 CompleteDatasetFile, CompleteDataset, PutUpload, EraseUpload, PutArtifact, EraseArtifact>;
+                 AddWarning, AdvanceCursor, PutScalars, PutVectors, CopyMeasurements, UpdateTrial, AddCheckpointEvent,
+                 PutDataset, CompleteDatasetFile, CompleteDataset, PutUpload, EraseUpload, PutArtifact, EraseArtifact>;
 
 struct Transaction {
   // Transactions that rest on each other carry the same number, not 0: when one fails, those queued behind it with this

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "nlohmann/json.hpp"
+#include "server/base/spec/check_details.h"
 #include "server/base/spec/spec.h"
 #include "server/base/spec/text.h"
 
@@ -126,12 +127,12 @@ absl::Status ValidateFields(const v1::TrialSpec& spec, const std::string& regist
                                    ? of_first.path
                                    : absl::StrCat(of_first.section, "[", item, "].", of_first.descriptor->name());
       const std::string text = *GetField(spec, path);
-      if (text.empty())
+      if (text.empty() && !(of_first.rule->has_default_value() && of_first.rule->default_value().empty()))
         return absl::InvalidArgumentError(
             absl::StrCat(path, " is not given. Write for example ", of_first.rule->example(), "."));
       if (const absl::Status status = SetField(scratch, path, text); !status.ok()) return status;
-      if (const absl::Status status = CheckRegisteredName(*FindField(path), text, registry_json); !status.ok())
-        return status;
+      const absl::Status registered = CheckRegisteredName(*FindField(path), text, registry_json);
+      if (!registered.ok()) return registered;
     }
   }
   if (const auto layers = ParseDepth(spec.model().depth()); !layers.ok()) return layers.status();
@@ -148,7 +149,9 @@ absl::Status ValidateFields(const v1::TrialSpec& spec, const std::string& regist
                      ": the rate would fall in the warm-up. Lower the one or raise the other."));
   }
   const nlohmann::json registry = nlohmann::json::parse(registry_json, nullptr, false);
-  return registry.is_object() ? CheckCombination(spec, registry) : absl::OkStatus();
+  if (!registry.is_object()) return CheckDetails(spec, nullptr);
+  if (const absl::Status status = CheckCombination(spec, registry); !status.ok()) return status;
+  return CheckDetails(spec, Entry(registry, "schemes", spec.model().scheme()));
 }
 
 }  // namespace strata::base

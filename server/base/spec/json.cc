@@ -11,7 +11,7 @@ absl::StatusOr<std::string> ToCanonicalJson(const v1::TrialSpec& spec) {
   if (const absl::Status status = ApplyDefaults(filled); !status.ok()) return status;
   if (filled.ByteSizeLong() != spec.ByteSizeLong()) {  // a default is at least one byte
     for (const Field& field : AllFields()) {
-      if (field.item < 0 && GetField(spec, field.path)->empty()) {
+      if (field.item < 0 && !IsSet(spec, field)) {
         return absl::InvalidArgumentError(absl::StrCat(field.path, " is not set. Apply the defaults first."));
       }
     }

@@ -62,8 +62,11 @@ absl::Status SetScalar(Message& section, const Field& field, const std::string& 
     default: {
       const auto& choices = field.rule->choices();
       const bool chosen = choices.empty() || std::find(choices.begin(), choices.end(), text) != choices.end();
-      if (text.empty() || !chosen) return Refuse(field, text);
-      reflection->SetString(&section, scalar, text);
+      const bool may_be_empty = field.rule->has_default_value() && field.rule->default_value().empty();
+      if ((text.empty() && !may_be_empty) || !chosen) return Refuse(field, text);
+      const auto canonical = CanonicalText(field, text);
+      if (!canonical.ok()) return canonical.status();
+      reflection->SetString(&section, scalar, *canonical);
       return absl::OkStatus();
     }
   }
@@ -138,7 +141,7 @@ std::string Accepts(const Field& field) {
       return "true or false";
     default:
       if (!rule.choices().empty()) return absl::StrCat("one of ", absl::StrJoin(rule.choices(), ", "));
-      return absl::StrCat("a text such as ", rule.has_default_value() ? rule.default_value() : rule.example());
+      return absl::StrCat("a text such as ", rule.default_value().empty() ? rule.example() : rule.default_value());
   }
 }
 
@@ -151,6 +154,18 @@ absl::Status SetField(v1::TrialSpec& spec, const std::string& path, const std::s
   const int count = reflection->FieldSize(spec, section);
   if (field->item >= count) return NoSuchItem(*field, count);
   return SetScalar(*reflection->MutableRepeatedMessage(&spec, section, field->item), *field, text);
+}
+
+bool IsSet(const v1::TrialSpec& spec, const Field& field) {
+  const FieldDescriptor* section = v1::TrialSpec::descriptor()->FindFieldByName(field.section);
+  const google::protobuf::Reflection* reflection = spec.GetReflection();
+  if (!section->is_repeated()) {
+    const Message& message = reflection->GetMessage(spec, section);
+    return message.GetReflection()->HasField(message, field.descriptor);
+  }
+  if (field.item >= reflection->FieldSize(spec, section)) return false;
+  const Message& message = reflection->GetRepeatedMessage(spec, section, field.item);
+  return message.GetReflection()->HasField(message, field.descriptor);
 }
 
 absl::StatusOr<std::string> GetField(const v1::TrialSpec& spec, const std::string& path) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -40,6 +41,15 @@ absl::Status SetField(v1::TrialSpec& spec, const std::string& path, const std::s
 
 // The field's value as text, numbers in their shortest form that reads back to the same bits; "" if it is not set.
 absl::StatusOr<std::string> GetField(const v1::TrialSpec& spec, const std::string& path);
+
+bool IsSet(const v1::TrialSpec& spec, const Field& field);
+
+// NAME=VALUE pairs, or items, of a text in canonical form (FieldRule.form).
+std::vector<std::pair<std::string, std::string>> PairsOf(const std::string& text);
+std::vector<std::string> ItemsOf(const std::string& text);
+
+// Brings every text of several values to its canonical form, so that equal specs have equal JSON.
+absl::Status Canonicalize(v1::TrialSpec& spec);
 
 // Writes the default of every field that is not set. Required fields that are missing are an error that names them all.
 absl::Status ApplyDefaults(v1::TrialSpec& spec);

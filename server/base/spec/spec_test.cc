@@ -15,7 +15,10 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 constexpr char kRegistry[] = R"({
-  "schemes": [{"name": "post_ln", "tasks": ["translation", "language_model"]}, {"name": "b2t", "tasks": ["translation"]}],
+  "schemes": [{"name": "post_ln", "tasks": ["translation", "language_model"]},
+              {"name": "b2t", "tasks": ["translation"],
+               "options": [{"name": "alpha", "summary": "of the branch", "default": "auto", "min": 0, "max": 10},
+                           {"name": "inner", "summary": "which", "default": "pre", "choices": ["pre", "post"]}]}],
   "tasks": [{"name": "translation", "metrics": ["bleu"], "depth": "6L-6L", "share_embeddings": ["all", "decoder", "none"]},
             {"name": "language_model", "metrics": [], "depth": "6L", "share_embeddings": ["decoder", "none"]}],
   "metrics": [{"name": "bleu", "tasks": ["translation"]}]})";
@@ -38,9 +41,13 @@ TEST(FieldTest, EveryDefaultAndExampleObeysItsRule) {
   for (const Field& field : AllFields()) {
     v1::TrialSpec spec;
     spec.add_evaluate();
-    const std::string text = field.rule->has_default_value() ? field.rule->default_value() : field.rule->example();
-    EXPECT_FALSE(text.empty()) << field.path << " has neither default nor example";
-    EXPECT_TRUE(SetField(spec, field.path, text).ok()) << field.path;
+    EXPECT_TRUE(!field.rule->default_value().empty() || !field.rule->example().empty())
+        << field.path << " has neither default nor example";
+    for (const std::string& text : {field.rule->default_value(), field.rule->example()}) {
+      if (!text.empty()) EXPECT_TRUE(SetField(spec, field.path, text).ok()) << field.path << " " << text;
+    }
+    if (field.rule->has_default_value())
+      EXPECT_TRUE(SetField(spec, field.path, field.rule->default_value()).ok()) << field.path;
     EXPECT_FALSE(CommentOf(field.descriptor->full_name()).empty()) << field.path;
     EXPECT_TRUE(field.descriptor->has_presence()) << field.path;
   }
@@ -96,6 +103,35 @@ TEST(SetFieldTest, RefusesWhatTheFieldDoesNotTake) {
     const absl::Status status = SetField(spec, path, text);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << path << "=" << text;
     EXPECT_THAT(std::string(status.message()), HasSubstr(why)) << path << "=" << text;
+  }
+}
+
+TEST(SetFieldTest, BringsTextsOfSeveralValuesToOneForm) {
+  for (const auto& [path, text, canonical] : std::vector<std::tuple<std::string, std::string, std::string>>{
+           {"model.scheme_options", "beta=0.30, alpha = 1e-1", "alpha=0.1,beta=0.3"},
+           {"model.scheme_options", "inner=pre", "inner=pre"},
+           {"model.scheme_options", "", ""},
+           {"model.adaptive_cutoffs", " 020 , 60", "20,60"},
+           {"diagnostics.location_layers", "1,last, 9", "1,last,9"},
+           {"evaluate[0].split", "newstest2014, newstest2013", "newstest2014,newstest2013"},
+           {"evaluate[0].length_penalties", "test=0.60", "test=0.6"}}) {
+    v1::TrialSpec spec;
+    spec.add_evaluate();
+    ASSERT_TRUE(SetField(spec, path, text).ok()) << path << "=" << text;
+    EXPECT_EQ(*GetField(spec, path), canonical);
+  }
+  for (const auto& [path, text, why] : std::vector<std::tuple<std::string, std::string, std::string>>{
+           {"model.scheme_options", "alpha", "no NAME=VALUE"},
+           {"model.scheme_options", "alpha=1,alpha=2", "names alpha twice"},
+           {"model.scheme_options", "=1", "no NAME=VALUE"},
+           {"model.adaptive_cutoffs", "20,x", "\"x\", which is no whole number"},
+           {"model.adaptive_cutoffs", "20,", "no whole number"},
+           {"diagnostics.location_layers", "0", "no whole number from 1"},
+           {"evaluate[0].split", "test,test", "names test twice"},
+           {"evaluate[0].split", "a b", "is no name"}}) {
+    v1::TrialSpec spec;
+    spec.add_evaluate();
+    EXPECT_THAT(std::string(SetField(spec, path, text).message()), HasSubstr(why)) << path << "=" << text;
   }
 }
 
@@ -200,10 +236,47 @@ TEST(ValidateTest, NamesFieldValueAndRemedy) {
            {{{"task.kind", "language_model"}}, "b2t cannot be used with task language_model"},
            {{{"task.kind", "language_model"}, {"scheme", "post_ln"}}, "model.share_embeddings: all"},
            {{{"task.kind", "language_model"}, {"scheme", "post_ln"}, {"model.share_embeddings", "none"}},
-            "does not score"}}) {
+            "does not score"},
+           {{{"model.scheme_options", "alfa=1"}}, "\"alfa\" is no option of the scheme b2t. Do you mean alpha?"},
+           {{{"model.scheme_options", "alpha=11"}},
+            "alpha is \"11\", but the scheme b2t takes a number from 0 to 10, or auto."},
+           {{{"model.scheme_options", "inner=in"}}, "takes one of pre, post."},
+           {{{"scheme", "post_ln"}, {"model.scheme_options", "alpha=1"}},
+            "It has none: leave model.scheme_options out."},
+           {{{"model.adaptive_cutoffs", "20"}}, "model.adaptive_cutoffs is 20, but it belongs to language_model"},
+           {{{"train.time_masks", "2"}}, "train.time_masks is 2, but it belongs to speech"},
+           {{{"diagnostics.location_layers", "1,4"}},
+            "there is no layer 4 in the depth 3L-3L. Write layers from 1 to 3"},
+           {{{"evaluate[0].checkpoint", "average"}}, "train.keep_epoch_checkpoints is 0"},
+           {{{"evaluate[0].checkpoint", "average"}, {"train.keep_epoch_checkpoints", "5"}},
+            "evaluate[0].average_last is 10, but train.keep_epoch_checkpoints is 5"},
+           {{{"evaluate[0].n_best", "5"}}, "evaluate[0].n_best is 5, but evaluate[0].beam is 4"},
+           {{{"evaluate[0].length_penalties", "valid=1"}}, "names the split valid, but evaluate[0].split is test"},
+           {{{"evaluate[0].length_penalties", "test=11"}}, "not a number from -10 to 10"}}) {
     v1::TrialSpec spec = Complete();
     for (const auto& [path, text] : settings) ASSERT_TRUE(SetField(spec, path, text).ok()) << path;
     EXPECT_THAT(std::string(ValidateFields(spec, kRegistry).message()), HasSubstr(why));
+  }
+}
+
+TEST(ValidateTest, HoldsALanguageModelToItsBands) {
+  for (const auto& [settings, why] :
+       std::vector<std::pair<std::vector<std::pair<std::string, std::string>>, std::string>>{
+           {{{"model.adaptive_cutoffs", "60,20"}}, "does not ascend at 20"},
+           {{{"model.adaptive_cutoffs", "20,60"}, {"train.label_smoothing", "0.1"}}, "Set train.label_smoothing to 0."},
+           {{{"train.block_tokens", "64"}, {"evaluate[0].context_tokens", "64"}},
+            "evaluate[0].context_tokens is 64, but the window has 64 tokens (train.block_tokens)"},
+           {{{"evaluate[0].context_tokens", "9"}, {"evaluate[0].window_tokens", "8"}}, "(evaluate[0].window_tokens)"},
+           {{{"model.adaptive_cutoffs", "20,60"}, {"train.label_smoothing", "0"}}, ""}}) {
+    v1::TrialSpec spec = Complete();
+    for (const auto& [path, text] : settings) ASSERT_TRUE(SetField(spec, path, text).ok()) << path;
+    for (const auto& [path, text] : std::vector<std::pair<std::string, std::string>>{
+             {"task.kind", "language_model"}, {"scheme", "post_ln"}, {"depth", "4L"}}) {
+      ASSERT_TRUE(SetField(spec, path, text).ok()) << path;
+    }
+    const absl::Status status = ValidateFields(spec, "");
+    EXPECT_EQ(status.ok(), why.empty()) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(why));
   }
 }
 
