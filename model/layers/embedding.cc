@@ -11,26 +11,26 @@
 namespace strata::model {
 namespace {
 
-class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
+class TableRowsFunction : public torch::autograd::Function<TableRowsFunction> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& table, const at::Tensor& tokens,
-                            const at::Tensor& positions, bool tied) {
-    context->save_for_backward({tokens});
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& table, const at::Tensor& ids, double scale, bool tied) {
+    context->save_for_backward({ids});
     context->saved_data["rows"] = table.size(0);
+    context->saved_data["scale"] = scale;
     context->saved_data["tied"] = tied;
-    at::Tensor out = at::index_select(table, 0, tokens);
-    return out.mul_(std::sqrt(static_cast<double>(table.size(1)))).add_(positions);
+    at::Tensor out = at::index_select(table, 0, ids);
+    return scale == 1 ? out : out.mul_(scale);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const at::Tensor tokens = context->get_saved_variables()[0];
-    const int64_t rows = context->saved_data["rows"].toInt(), dim = gradients[0].size(1);
-    const at::Tensor scaled = gradients[0] * std::sqrt(static_cast<double>(dim));
+    const at::Tensor ids = context->get_saved_variables()[0];
+    const int64_t rows = context->saved_data["rows"].toInt(), width = gradients[0].size(1);
+    const at::Tensor scaled = gradients[0] * context->saved_data["scale"].toDouble();
     at::Tensor d_table;
     if (context->saved_data["tied"].toBool()) {
-      d_table = at::_sparse_coo_tensor_unsafe(tokens.unsqueeze(0), scaled, {rows, dim});
+      d_table = at::_sparse_coo_tensor_unsafe(ids.unsqueeze(0), scaled, {rows, width});
     } else {
-      d_table = at::zeros({rows, dim}, scaled.options()).index_add_(0, tokens, scaled);
+      d_table = at::zeros({rows, width}, scaled.options()).index_add_(0, ids, scaled);
     }
     return {d_table, at::Tensor(), at::Tensor(), at::Tensor()};
   }
@@ -40,8 +40,18 @@ struct LossRows {
   at::Tensor losses, nlls;  // [rows] float64
 };
 
+// The weights of nll and of each class's -log p.
+struct Weights {
+  double right, uniform;
+};
+Weights WeightsOf(const Smoothing& smoothing, int64_t classes) {
+  if (smoothing.epsilon == 0) return {1, 0};
+  const double each = smoothing.epsilon / static_cast<double>(smoothing.over_others ? classes - 1 : classes);
+  return {1 - smoothing.epsilon - (smoothing.over_others ? each : 0), each};
+}
+
 // Replaces logits by d loss / d logits where `gradient`.
-LossRows RunCrossEntropy(const at::Tensor& logits, const at::Tensor& targets, double smoothing, bool gradient) {
+LossRows RunCrossEntropy(const at::Tensor& logits, const at::Tensor& targets, const Weights& weights, bool gradient) {
   const int64_t rows = logits.size(0);
   LossRows out{at::empty({rows}, at::kDouble), at::empty({rows}, at::kDouble)};
   ByType(logits, [&](auto zero) {
@@ -49,7 +59,8 @@ LossRows RunCrossEntropy(const at::Tensor& logits, const at::Tensor& targets, do
     const typename Kernels<T>::CrossEntropy call{.classes = logits.size(1),
                                                  .logits = MutableData<T>(logits),
                                                  .targets = Data<int64_t>(targets),
-                                                 .smoothing = smoothing,
+                                                 .right = weights.right,
+                                                 .uniform = weights.uniform,
                                                  .gradient = gradient,
                                                  .losses = MutableData<double>(out.losses),
                                                  .nlls = MutableData<double>(out.nlls)};
@@ -61,30 +72,60 @@ LossRows RunCrossEntropy(const at::Tensor& logits, const at::Tensor& targets, do
 // Bytes of logits held at once.
 constexpr int64_t kLogitBytes = int64_t{128} << 20;
 
+// One or two tables whose rows are the classes, the second's behind the first's.
+struct ClassTables {
+  at::Tensor table, further;
+
+  int64_t classes() const { return table.size(0) + (further.defined() ? further.size(0) : 0); }
+  at::Tensor Logits(const at::Tensor& x) const {
+    if (!further.defined()) return at::mm(x, table.t());
+    at::Tensor logits = at::empty({x.size(0), classes()}, x.options());
+    at::Tensor first = First(logits), second = Second(logits);
+    at::mm_out(first, x, table.t());
+    at::mm_out(second, x, further.t());
+    return logits;
+  }
+  void InputGradient(const at::Tensor& d_logits, at::Tensor d_x) const {
+    at::mm_out(d_x, First(d_logits), table);
+    if (further.defined()) d_x.addmm_(Second(d_logits), further);
+  }
+  at::Tensor First(const at::Tensor& logits) const { return logits.narrow(1, 0, table.size(0)); }
+  at::Tensor Second(const at::Tensor& logits) const { return logits.narrow(1, table.size(0), further.size(0)); }
+};
+
+// sum [classes, D] += d_logits^T x, which starts undefined.
+void AddTableGradient(at::Tensor& sum, const at::Tensor& d_logits, const at::Tensor& x) {
+  sum = sum.defined() ? sum.addmm_(d_logits.t(), x) : at::mm(d_logits.t(), x);
+}
+
 // The gradients are made in the forward pass, while the logits are at hand; backward scales them.
-class ProjectedLossFunction : public torch::autograd::Function<ProjectedLossFunction> {
+class ClassLossFunction : public torch::autograd::Function<ClassLossFunction> {
  public:
-  static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& table, const at::Tensor& targets,
-                               double smoothing, bool gradient) {
-    const int64_t rows = x.size(0), classes = table.size(0);
-    const int64_t chunk = std::max<int64_t>(64, kLogitBytes / (classes * static_cast<int64_t>(x.element_size())));
-    at::Tensor loss = at::zeros({}, at::kDouble), nll = at::zeros({}, at::kDouble), d_x, d_table;
-    if (gradient) {
-      d_x = at::empty_like(x);
-      if (rows == 0) d_table = at::zeros_like(table);
-    }
+  static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& table,
+                               const std::optional<at::Tensor>& further, const at::Tensor& targets, Smoothing smoothing,
+                               bool gradient) {
+    const ClassTables tables{table, further.value_or(at::Tensor())};
+    const Weights weights = WeightsOf(smoothing, tables.classes());
+    const int64_t rows = x.size(0), row_bytes = tables.classes() * static_cast<int64_t>(x.element_size());
+    const int64_t chunk = std::max<int64_t>(64, kLogitBytes / row_bytes);
+    at::Tensor loss = at::zeros({}, at::kDouble), nll = at::zeros({}, at::kDouble), d_x, d_table, d_further;
+    if (gradient) d_x = at::empty_like(x);
     for (int64_t at = 0; at < rows; at += chunk) {
       const int64_t count = std::min(chunk, rows - at);
-      const at::Tensor part = x.narrow(0, at, count), logits = at::mm(part, table.t());
-      const LossRows sums = RunCrossEntropy(logits, targets.narrow(0, at, count), smoothing, gradient);
+      const at::Tensor part = x.narrow(0, at, count), logits = tables.Logits(part);
+      const LossRows sums = RunCrossEntropy(logits, targets.narrow(0, at, count), weights, gradient);
       loss += sums.losses.sum();
       nll += sums.nlls.sum();
       if (!gradient) continue;
-      at::Tensor d_part = d_x.narrow(0, at, count);
-      at::mm_out(d_part, logits, table);
-      d_table = at == 0 ? at::mm(logits.t(), part) : d_table.addmm_(logits.t(), part);
+      tables.InputGradient(logits, d_x.narrow(0, at, count));
+      AddTableGradient(d_table, tables.First(logits), part);
+      if (further) AddTableGradient(d_further, tables.Second(logits), part);
     }
-    if (gradient) context->save_for_backward({d_x, d_table});
+    if (gradient) {
+      if (!d_table.defined()) d_table = at::zeros_like(table);
+      if (further && !d_further.defined()) d_further = at::zeros_like(*further);
+      context->save_for_backward({d_x, d_table, d_further});
+    }
     context->mark_non_differentiable({nll});
     return {loss, nll};
   }
@@ -93,10 +134,12 @@ class ProjectedLossFunction : public torch::autograd::Function<ProjectedLossFunc
     const variable_list saved = context->get_saved_variables();
     const double scale = gradients[0].item<double>();
     // A second backward pass over a retained graph must find what the first one found, so nothing is scaled in place.
-    const auto scaled = [&](const at::Tensor& tensor) { return scale == 1 ? tensor : tensor * scale; };
-    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(), at::Tensor(), at::Tensor()};
+    const auto scaled = [&](const at::Tensor& tensor) { return scale == 1 || !tensor.defined() ? tensor : tensor * scale; };
+    return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
+
+}  // namespace
 
 void CheckIds(const at::Tensor& ids, int64_t vocabulary, const char* what) {
   const int64_t* id = Data<int64_t>(ids);
@@ -107,8 +150,6 @@ void CheckIds(const at::Tensor& ids, int64_t vocabulary, const char* what) {
     }
   }
 }
-
-}  // namespace
 
 const at::Tensor& Positions::Table(int64_t rows) {
   if (table_.defined() && table_.size(0) >= rows) return table_;
@@ -122,14 +163,36 @@ const at::Tensor& Positions::Table(int64_t rows) {
   return table_;
 }
 
-at::Tensor Embed(const at::Tensor& table_VD, const Packing& packing, Positions& positions, const DropoutSite& dropout, bool tied) {
-  CheckIds(packing.tokens_N, table_VD.size(0), "token");
-  const at::Tensor table = positions.Table(packing.length + kPad + 2);
-  const at::Tensor rows = at::index_select(table, 0, packing.positions_N).to(table_VD.scalar_type());
-  return Dropout(EmbedFunction::apply(table_VD, packing.tokens_N, rows, tied), dropout);
+at::Tensor Positions::Of(const Packing& packing, at::ScalarType type) {
+  return at::index_select(Table(packing.length + kPad + 2), 0, packing.positions_N).to(type);
 }
 
-LossSums ProjectedLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const at::Tensor& targets_N, double smoothing) {
+at::Tensor KeptWords(const Packing& packing, const DropoutSite& site, bool keep_first) {
+  if (site.rate <= 0 || packing.rows == 0) return {};
+  const at::Tensor ones = at::ones({1, packing.rows}, at::kFloat), kept = at::empty_like(ones);
+  GetKernels<float>().dropout(Data<float>(ones), MutableData<float>(kept), packing.rows, site, 0, 1);
+  auto* row = MutableData<float>(kept);
+  for (int64_t i = 0; i < packing.rows; ++i) row[i] = row[i] > 0 ? 1.0f : 0.0f;
+  for (int64_t b = 0; keep_first && b < packing.batch; ++b) {
+    if (packing.keys[b] > 0) row[packing.keys_begin[b]] = 1.0f;
+  }
+  return kept.view({-1});
+}
+
+at::Tensor TableRows(const at::Tensor& table_VW, const at::Tensor& ids_N, double scale, bool tied) {
+  return TableRowsFunction::apply(table_VW, ids_N, scale, tied);
+}
+
+at::Tensor Embed(const at::Tensor& table_VD, const Packing& packing, Positions& positions, const DropoutSite& dropout, bool tied,
+                 const at::Tensor& kept_N) {
+  CheckIds(packing.tokens_N, table_VD.size(0), "token");
+  const at::Tensor at = positions.Of(packing, table_VD.scalar_type());
+  at::Tensor x = TableRows(table_VD, packing.tokens_N, std::sqrt(static_cast<double>(table_VD.size(1))), tied);
+  if (kept_N.defined()) x = x * kept_N.to(x.scalar_type()).unsqueeze(1);
+  return Dropout(x.add_(at), dropout);
+}
+
+LossSums ProjectedLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const at::Tensor& targets_N, const Smoothing& smoothing) {
   CheckIds(targets_N, table_VD.size(0), "target");
   at::Tensor x = x_ND, targets = targets_N;
   const at::Tensor real = targets_N != kPad;
@@ -138,8 +201,15 @@ LossSums ProjectedLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const
     x = at::index_select(x, 0, index);
     targets = at::index_select(targets, 0, index);
   }
-  const bool gradient = at::GradMode::is_enabled() && (x.requires_grad() || table_VD.requires_grad());
-  const variable_list sums = ProjectedLossFunction::apply(x, table_VD, targets, smoothing, gradient);
+  return ClassLoss(x, table_VD, {}, targets, smoothing);
+}
+
+LossSums ClassLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const at::Tensor& further_KD, const at::Tensor& classes_N,
+                   const Smoothing& smoothing) {
+  std::optional<at::Tensor> further;
+  if (further_KD.defined()) further = further_KD;
+  const bool gradient = at::GradMode::is_enabled() && (x_ND.requires_grad() || table_VD.requires_grad());
+  const variable_list sums = ClassLossFunction::apply(x_ND, table_VD, further, classes_N, smoothing, gradient);
   return {.loss = sums[0], .nll = sums[1]};
 }
 

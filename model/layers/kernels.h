@@ -86,13 +86,14 @@ struct Kernels {
   };
   void (*attention_backward)(const AttentionBackward&, int64_t begin_span, int64_t end_span);
 
-  // Label-smoothed cross entropy of each row of logits [rows, classes]: losses and nlls get one number a row.
+  // Cross entropy of each row of logits [rows, classes]: nlls get -log p(target), losses get
+  // right x nll + uniform x (sum of all classes' -log p), where right + classes x uniform is 1 (label smoothing).
   // With `gradient`, logits are overwritten with d loss / d logits.
   struct CrossEntropy {
     int64_t classes;
     T* logits;
     const int64_t* targets;
-    double smoothing;
+    double right, uniform;
     bool gradient;
     double *losses, *nlls;
   };

@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "model/tasks/task.h"
 
@@ -24,6 +25,41 @@ void FindTokens(const int64_t* row, int64_t length, int64_t sentence, int64_t* f
   }
 }
 
+// Collects rows sentence by sentence.
+class Packer {
+ public:
+  Packer(int64_t batch, int64_t length) {
+    packing_.batch = batch;
+    packing_.length = length;
+    positions_.reserve(batch * length);
+    flat_.reserve(batch * length);
+    packing_.begin.push_back(0);
+  }
+
+  // The next sentence: tokens at [first, last), rows for [from, to).
+  void Add(int64_t first, int64_t last, int64_t from, int64_t to) {
+    const auto b = static_cast<int64_t>(packing_.keys.size());
+    packing_.keys_begin.push_back(packing_.begin.back() + first - from);
+    packing_.keys.push_back(last - first);
+    for (int64_t t = from; t < to; ++t) {
+      positions_.push_back(t < first || t >= last ? kPad : t - first + kPad + 1);
+      flat_.push_back(b * packing_.length + t);
+    }
+    packing_.begin.push_back(static_cast<int64_t>(flat_.size()));
+  }
+
+  Packing Finish() {
+    packing_.rows = static_cast<int64_t>(flat_.size());
+    packing_.positions_N = at::tensor(positions_, at::kLong);
+    packing_.flat_N = at::tensor(flat_, at::kLong);
+    return std::move(packing_);
+  }
+
+ private:
+  Packing packing_;
+  std::vector<int64_t> positions_, flat_;
+};
+
 }  // namespace
 
 Packing Pack(const at::Tensor& tokens_BT, bool keep_padding) {
@@ -31,34 +67,28 @@ Packing Pack(const at::Tensor& tokens_BT, bool keep_padding) {
     throw std::invalid_argument("a batch of tokens is an int64 matrix [sentences, positions].");
   }
   const at::Tensor tokens = tokens_BT.contiguous();
-  Packing packing;
-  packing.batch = tokens.size(0);
-  packing.length = tokens.size(1);
+  const int64_t batch = tokens.size(0), length = tokens.size(1);
   const int64_t* ids = tokens.const_data_ptr<int64_t>();
-  std::vector<int64_t> kept, positions, flat;
+  std::vector<int64_t> kept;
   kept.reserve(tokens.numel());
-  positions.reserve(tokens.numel());
-  flat.reserve(tokens.numel());
-  packing.begin.push_back(0);
-  for (int64_t b = 0; b < packing.batch; ++b) {
-    const int64_t* row = ids + b * packing.length;
+  Packer packer(batch, length);
+  for (int64_t b = 0; b < batch; ++b) {
+    const int64_t* row = ids + b * length;
     int64_t first = 0, last = 0;
-    FindTokens(row, packing.length, b, &first, &last);
-    const int64_t from = keep_padding ? 0 : first, to = keep_padding ? packing.length : last;
-    packing.keys_begin.push_back(packing.begin.back() + first - from);
-    packing.keys.push_back(last - first);
-    for (int64_t t = from; t < to; ++t) {
-      kept.push_back(row[t]);
-      positions.push_back(row[t] == kPad ? kPad : t - first + kPad + 1);
-      flat.push_back(b * packing.length + t);
-    }
-    packing.begin.push_back(static_cast<int64_t>(kept.size()));
+    FindTokens(row, length, b, &first, &last);
+    const int64_t from = keep_padding ? 0 : first, to = keep_padding ? length : last;
+    packer.Add(first, last, from, to);
+    kept.insert(kept.end(), row + from, row + to);
   }
-  packing.rows = static_cast<int64_t>(kept.size());
+  Packing packing = packer.Finish();
   packing.tokens_N = at::tensor(kept, at::kLong);
-  packing.positions_N = at::tensor(positions, at::kLong);
-  packing.flat_N = at::tensor(flat, at::kLong);
   return packing;
+}
+
+Packing PackLengths(const std::vector<int64_t>& lengths, int64_t length, bool keep_padding) {
+  Packer packer(static_cast<int64_t>(lengths.size()), length);
+  for (const int64_t rows : lengths) packer.Add(0, rows, 0, keep_padding ? length : rows);
+  return packer.Finish();
 }
 
 at::Tensor Unpack(const at::Tensor& rows_ND, const Packing& packing) {

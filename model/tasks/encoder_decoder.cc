@@ -4,6 +4,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+#include <stdexcept>
+#include <utility>
 
 #include "model/decode/beam_search.h"
 #include "model/decode/incremental_decoder.h"
@@ -19,7 +21,9 @@ class TextFrontEnd final : public SourceFrontEnd {
 
   SourceRows Embed(const Batch& batch, Pass& pass, bool keep_padding) override {
     SourceRows rows{.packing = Pack(batch.source_BS, keep_padding)};
-    rows.x_ND = model::Embed(table_VD_, rows.packing, positions_, pass.Site(config_.dropout), config_.share_embeddings == "all");
+    const at::Tensor kept_N = KeptWords(rows.packing, pass.Site(config_.word_dropout), /*keep_first=*/false);
+    rows.x_ND =
+        model::Embed(table_VD_, rows.packing, positions_, pass.Site(config_.dropout), config_.share_embeddings == "all", kept_N);
     return rows;
   }
   at::Tensor Table() const override { return table_VD_; }
@@ -31,6 +35,27 @@ class TextFrontEnd final : public SourceFrontEnd {
 };
 
 }  // namespace
+
+void CheckOptionsOfTask(const ModelConfig& config) {
+  const auto refuse = [&](const std::string& field, const std::string& value, const std::string& owner, const std::string& remedy) {
+    throw std::invalid_argument(field + " is " + value + ", which task.kind \"" + config.task + "\" has no use for: it belongs to " +
+                                owner + ". " + remedy);
+  };
+  if (config.task != "language_model") {
+    if (!config.adaptive_cutoffs.empty()) {
+      refuse("model.adaptive_cutoffs", "\"" + std::to_string(config.adaptive_cutoffs[0]) + "...\"", "language_model", "Leave it empty.");
+    }
+    if (config.adaptive_softmax_dropout > 0) {
+      refuse("model.adaptive_softmax_dropout", std::to_string(config.adaptive_softmax_dropout), "language_model", "Write 0.");
+    }
+  }
+  if (config.task != "speech") {
+    for (const auto& [field, value] :
+         {std::pair("train.frequency_masks", config.frequency_masks), {"train.time_masks", config.time_masks}}) {
+      if (value > 0) refuse(field, std::to_string(value), "speech", "Write 0.");
+    }
+  }
+}
 
 at::Tensor AddEmbedding(const ModelConfig& config, ParameterStore& store, const std::string& name, const std::string& stack, Role role) {
   return store.Add(name, {config.vocabulary, config.dim},
@@ -50,6 +75,7 @@ EncoderDecoder::EncoderDecoder(const ModelConfig& config, Construction construct
 
 EncoderDecoder::EncoderDecoder(const ModelConfig& config_in, Construction construction, const FrontEndFactory& front_end)
     : TransformerModel(config_in, construction), positions_(config_in.dim) {
+  CheckOptionsOfTask(config());
   front_end_ = front_end(config(), store(), positions_);
   AddTargetEmbeddings();
   encoder_ = std::make_unique<Stack>(config(), "encoder", config().encoder_layers, /*cross=*/false, store());
@@ -73,14 +99,21 @@ void EncoderDecoder::AddTargetEmbeddings() {
   }
 }
 
+std::vector<NamedView> EncoderDecoder::FairseqViews() const {
+  std::vector<NamedView> views = TransformerModel::FairseqViews();
+  for (NamedView& view : views) view.name = front_end_->FairseqName(view.name);
+  return views;
+}
+
 at::Tensor EncoderDecoder::Encode(const SourceRows& source, Pass& pass) {
   return encoder_->Forward(source.x_ND, PlanAttention(source.packing, source.packing, config().heads, /*causal=*/false), {}, nullptr, pass);
 }
 
 at::Tensor EncoderDecoder::Forward(const SourceRows& source, const Packing& target, Pass& pass) {
   const at::Tensor memory_MD = Encode(source, pass);
+  const at::Tensor kept_N = KeptWords(target, pass.Site(config().word_dropout), /*keep_first=*/true);
   const at::Tensor x_ND =
-      Embed(target_table_VD_, target, positions_, pass.Site(config().dropout), config().share_embeddings != "none");
+      Embed(target_table_VD_, target, positions_, pass.Site(config().dropout), config().share_embeddings != "none", kept_N);
   return decoder_->Forward(x_ND, PlanAttention(target, target, config().heads, /*causal=*/true), memory_MD,
                            PlanAttention(target, source.packing, config().heads, /*causal=*/false), pass);
 }
@@ -90,7 +123,8 @@ LossSums EncoderDecoder::Loss(const Batch& batch, bool training, LayerTaps* taps
   const SourceRows source = front_end_->Embed(batch, pass, /*keep_padding=*/false);
   const Packing target = Pack(batch.target_input_BT);
   const at::Tensor targets_N = PackTargets(batch.target_BT, target);
-  return ProjectedLoss(Forward(source, target, pass), output_table_VD_, targets_N, config().label_smoothing);
+  return ProjectedLoss(Forward(source, target, pass), output_table_VD_, targets_N,
+                       {config().label_smoothing, config().smooth_over_others});
 }
 
 at::Tensor EncoderDecoder::Logits(const Batch& batch, LayerTaps* taps) {
