@@ -100,7 +100,7 @@ void Finish(Sentence& sentence, Beam beam, double length_penalty) {
 
 // One step of one sentence: finishes hypotheses and replaces the beams.
 void Advance(Sentence& sentence, const float* log_p, int64_t vocabulary, int64_t step, const DecodeOptions& options) {
-  const Rules rules{.eos_only = step >= sentence.limit, .no_eos = step < 1 && step < sentence.limit};
+  const Rules rules{.eos_only = step >= sentence.limit, .no_eos = step < options.min_length && step < sentence.limit};
   const auto beam = static_cast<size_t>(options.beam);
   const auto candidates = BestCandidates(sentence, log_p, vocabulary, 2 * beam, rules);
   std::vector<Beam> next;

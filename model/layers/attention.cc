@@ -216,17 +216,8 @@ at::Tensor Attention::Cross(const at::Tensor& x_ND, const at::Tensor& memory_MD,
   return CrossAttentionFunction::apply(x_ND, memory_MD, in_weight_, in_bias_, out_weight_, out_bias_, plan, heads_, dropout, keep);
 }
 
-at::Tensor Attention::ProjectJoint(const at::Tensor& x_ND) const { return at::addmm(in_bias_, x_ND, in_weight_.t()); }
-at::Tensor Attention::ProjectQuery(const at::Tensor& x_ND) const {
-  return at::addmm(in_bias_.narrow(0, 0, dim_), x_ND, in_weight_.narrow(0, 0, dim_).t());
-}
 at::Tensor Attention::ProjectKeysValues(const at::Tensor& memory_MD) const {
   return at::addmm(in_bias_.narrow(0, dim_, 2 * dim_), memory_MD, in_weight_.narrow(0, dim_, 2 * dim_).t());
-}
-
-at::Tensor Attention::Attend(const at::Tensor& queries_ND, const at::Tensor& keys_values_M2D, const AttentionPlan& plan) const {
-  const at::Tensor attended = RunAttention(plan, {queries_ND, keys_values_M2D, 0}, dim_, heads_, /*probabilities=*/{}, {});
-  return at::addmm(out_bias_, attended, out_weight_.t());
 }
 
 }  // namespace strata::model

@@ -36,12 +36,12 @@ class Attention {
   at::Tensor Cross(const at::Tensor& x_ND, const at::Tensor& memory_MD, std::shared_ptr<const AttentionPlan> plan,
                    const DropoutSite& dropout) const;
 
-  // Pieces for incremental decoding, no gradients. Joint: [N, 3D]; Query: [N, D]; KeysValues: [M, 2D].
-  at::Tensor ProjectJoint(const at::Tensor& x_ND) const;
-  at::Tensor ProjectQuery(const at::Tensor& x_ND) const;
+  // For incremental decoding, no gradients: keys and values [M, 2D] of memory.
   at::Tensor ProjectKeysValues(const at::Tensor& memory_MD) const;
-  // Attention of queries [N, >= D, given row stride] over keys and values [M, 2D], then the output projection.
-  at::Tensor Attend(const at::Tensor& queries_ND, const at::Tensor& keys_values_M2D, const AttentionPlan& plan) const;
+  const at::Tensor& in_weight() const { return in_weight_; }
+  const at::Tensor& in_bias() const { return in_bias_; }
+  const at::Tensor& out_weight() const { return out_weight_; }
+  const at::Tensor& out_bias() const { return out_bias_; }
 
  private:
   int64_t dim_, heads_;

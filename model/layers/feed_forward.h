@@ -19,6 +19,11 @@ class FeedForward {
   // `activation` is the dropout behind the ReLU. The output's own dropout is the caller's.
   at::Tensor operator()(const at::Tensor& x_ND, const DropoutSite& activation) const;
 
+  const at::Tensor& weight1() const { return weight1_; }
+  const at::Tensor& bias1() const { return bias1_; }
+  const at::Tensor& weight2() const { return weight2_; }
+  const at::Tensor& bias2() const { return bias2_; }
+
  private:
   at::Tensor weight1_, bias1_, weight2_, bias2_;
 };

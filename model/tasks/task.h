@@ -43,6 +43,7 @@ struct DecodeOptions {
   double length_penalty = 1.0;  // score = sum log p / (length with eos)^length_penalty
   double max_length_a = 0;      // at most a x source length + b tokens before the eos that is forced
   int64_t max_length_b = 200;
+  int64_t min_length = 1;       // tokens before an eos may come
   int64_t n_best = 1;
 };
 
