@@ -74,8 +74,10 @@ std::unique_ptr<SequenceModel> CreateModel(const ModelConfig& config, Constructi
   }
   const std::vector<std::string>& sharing = task.info.share_embeddings;
   if (std::find(sharing.begin(), sharing.end(), config.share_embeddings) == sharing.end()) {
+    std::string choices;
+    for (const std::string& choice : sharing) choices += (choices.empty() ? "" : " or ") + choice;
     throw std::invalid_argument("model.share_embeddings is \"" + config.share_embeddings + "\", which task.kind \"" + config.task +
-                                "\" does not take.");
+                                "\" does not take. Write " + choices + ".");
   }
   return task.factory(config, construction);
 }
