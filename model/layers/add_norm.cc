@@ -15,12 +15,32 @@ bool Tracks(std::initializer_list<at::Tensor> tensors) {
   return false;
 }
 
+std::optional<at::Tensor> Defined(const at::Tensor& tensor) {
+  return tensor.defined() ? std::optional(tensor.contiguous()) : std::nullopt;
+}
+
+// `terms` without its tensors.
+ResidualTerms Scales(const ResidualTerms& terms) { return {.x = terms.x, .branch = terms.branch, .bypass = terms.bypass}; }
+
+bool IsPlain(const ResidualTerms& terms) {
+  return !terms.x_weights_D.defined() && terms.x == 1 && terms.branch == 1 && terms.bypass == 1;
+}
+
+template <typename T>
+typename Kernels<T>::Scales ScalesOf(const ResidualTerms& terms) {
+  return {.plain = IsPlain(terms),
+          .x = static_cast<T>(terms.x),
+          .branch = static_cast<T>(terms.branch),
+          .bypass = static_cast<T>(terms.bypass),
+          .x_weights = Data<T>(terms.x_weights_D)};
+}
+
 // Runs the kernel; `y` only where gamma is defined, `statistics` and `sum` only where wanted.
 struct Sums {
   at::Tensor sum, y, statistics;
 };
-Sums RunAddNorm(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& bypass, const at::Tensor& gamma,
-                const at::Tensor& beta, const DropoutSite& site, bool keep) {
+Sums RunAddNorm(const at::Tensor& x, const at::Tensor& branch, const ResidualTerms& terms, const at::Tensor& gamma,
+                const at::Tensor& beta, const at::Tensor& after, const DropoutSite& site, bool keep) {
   const bool norms = gamma.defined();
   Sums out;
   if (keep || !norms) out.sum = at::empty_like(x);
@@ -32,14 +52,16 @@ Sums RunAddNorm(const at::Tensor& x, const at::Tensor& branch, const at::Tensor&
                                             .width = x.size(1),
                                             .x = Data<T>(x),
                                             .branch = Data<T>(branch),
-                                            .bypass = Data<T>(bypass),
+                                            .bypass = Data<T>(terms.bypass_ND),
                                             .gamma = Data<T>(gamma),
                                             .beta = Data<T>(beta),
+                                            .after = Data<T>(after),
                                             .sum = MutableData<T>(out.sum),
                                             .y = MutableData<T>(out.y),
                                             .statistics = MutableData<T>(out.statistics),
                                             .epsilon = kEpsilon,
-                                            .dropout = site};
+                                            .dropout = site,
+                                            .scales = ScalesOf<T>(terms)};
     at::parallel_for(0, x.size(0), kRowGrain,
                      [&](int64_t begin, int64_t end) { GetKernels<T>().add_norm(call, begin, end); });
   });
@@ -66,61 +88,162 @@ DropoutSite LoadSite(AutogradContext* context) {
           .seed = static_cast<uint64_t>(context->saved_data["seed"].toInt())};
 }
 
-class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
+// The gradients of a residual sum's terms and of its norm; undefined where there is nothing of the kind.
+struct SumGradients {
+  at::Tensor x, branch, bypass, x_weights, gamma, beta;
+};
+
+// What a backward pass needs. `sum`, `statistics` and `gamma` are undefined without a norm, `x` without weights; of `terms`
+// no tensor but the weights is looked at.
+struct SavedSum {
+  at::Tensor sum, statistics, gamma, x;
+  ResidualTerms terms;
+  bool has_branch = false, has_bypass = false;
+  DropoutSite site;
+};
+
+// Terms that count alike share one gradient.
+SumGradients RunBackward(const SavedSum& saved, const at::Tensor& d_y) {
+  const ResidualTerms& terms = saved.terms;
+  const at::Tensor& weights = terms.x_weights_D;
+  const bool drops = saved.has_branch && saved.site.rate > 0, norms = saved.gamma.defined();
+  const bool own_branch = saved.has_branch && (drops || weights.defined() || terms.branch != terms.x);
+  const bool own_bypass = saved.has_bypass && (weights.defined() || terms.bypass != terms.x);
+  SumGradients out;
+  if (!norms && !own_branch && !own_bypass && IsPlain(terms)) {
+    out.x = out.branch = out.bypass = d_y;
+    return out;
+  }
+  out.x = at::empty_like(d_y);
+  out.branch = own_branch ? at::empty_like(d_y) : saved.has_branch ? out.x : at::Tensor();
+  out.bypass = own_bypass ? at::empty_like(d_y) : saved.has_bypass ? out.x : at::Tensor();
+  if (weights.defined()) out.x_weights = at::zeros_like(weights);
+  if (norms) {
+    out.gamma = at::zeros_like(saved.gamma);
+    out.beta = at::zeros_like(saved.gamma);
+  }
+  ByType(d_y, [&](auto zero) {
+    using T = decltype(zero);
+    const typename Kernels<T>::AddNormBackward call{.rows = d_y.size(0),
+                                                    .width = d_y.size(1),
+                                                    .d_y = Data<T>(d_y),
+                                                    .sum = Data<T>(saved.sum),
+                                                    .statistics = Data<T>(saved.statistics),
+                                                    .gamma = Data<T>(saved.gamma),
+                                                    .x = Data<T>(saved.x),
+                                                    .d_x = MutableData<T>(out.x),
+                                                    .d_branch = own_branch ? MutableData<T>(out.branch) : nullptr,
+                                                    .d_bypass = own_bypass ? MutableData<T>(out.bypass) : nullptr,
+                                                    .gamma_grad = MutableData<T>(out.gamma),
+                                                    .beta_grad = MutableData<T>(out.beta),
+                                                    .x_weights_grad = MutableData<T>(out.x_weights),
+                                                    .dropout = saved.site,
+                                                    .scales = ScalesOf<T>(terms)};
+    GetKernels<T>().add_norm_backward(call, 0, d_y.size(0));
+  });
+  return out;
+}
+
+// norm(sum) + after, or the sum itself where gamma is undefined.
+class ResidualFunction : public torch::autograd::Function<ResidualFunction> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const std::optional<at::Tensor>& branch,
-                            const std::optional<at::Tensor>& bypass, const at::Tensor& gamma, const at::Tensor& beta,
-                            DropoutSite site, bool keep) {
-    Sums out = RunAddNorm(x, branch.value_or(at::Tensor()), bypass.value_or(at::Tensor()), gamma, beta, site, keep);
+  using Optional = std::optional<at::Tensor>;
+
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const Optional& branch, const Optional& bypass,
+                            const Optional& x_weights, const Optional& gamma, const Optional& beta, const Optional& after,
+                            ResidualTerms terms, DropoutSite site, bool keep) {
+    const at::Tensor none;
+    // The arguments, not the tensors of `terms`, are what autograd watches.
+    terms.bypass_ND = bypass.value_or(none);
+    terms.x_weights_D = x_weights.value_or(none);
+    const at::Tensor norm = gamma.value_or(none);
+    const Sums out = RunAddNorm(x, branch.value_or(none), terms, norm, beta.value_or(none), after.value_or(none), site, keep);
     if (keep) {
-      context->save_for_backward({out.sum, out.statistics, gamma});
+      context->save_for_backward({norm.defined() ? out.sum : none, out.statistics, norm, x_weights ? x : none, terms.x_weights_D});
       SaveSite(context, site);
-      context->saved_data["branch"] = branch.has_value();
-      context->saved_data["bypass"] = bypass.has_value();
+      auto& data = context->saved_data;
+      data["branch"] = branch.has_value();
+      data["bypass"] = bypass.has_value();
+      data["after"] = after.has_value();
+      data["scales"] = c10::IValue(std::vector<double>{terms.x, terms.branch, terms.bypass});
     }
-    return out.y;
+    return norm.defined() ? out.y : out.sum;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor &sum = saved[0], &statistics = saved[1], &gamma = saved[2];
-    const at::Tensor d_y = gradients[0].contiguous();
-    const DropoutSite site = LoadSite(context);
-    const bool has_branch = context->saved_data["branch"].toBool(), has_bypass = context->saved_data["bypass"].toBool();
-    const at::Tensor d_sum = at::empty_like(sum);
-    at::Tensor d_branch;
-    if (has_branch) d_branch = site.rate > 0 ? at::empty_like(sum) : d_sum;
-    const at::Tensor gamma_grad = at::zeros_like(gamma), beta_grad = at::zeros_like(gamma);
-    ByType(sum, [&](auto zero) {
-      using T = decltype(zero);
-      const typename Kernels<T>::AddNormBackward call{.rows = sum.size(0),
-                                                      .width = sum.size(1),
-                                                      .d_y = Data<T>(d_y),
-                                                      .sum = Data<T>(sum),
-                                                      .statistics = Data<T>(statistics),
-                                                      .gamma = Data<T>(gamma),
-                                                      .d_sum = MutableData<T>(d_sum),
-                                                      .d_branch = site.rate > 0 ? MutableData<T>(d_branch) : nullptr,
-                                                      .gamma_grad = MutableData<T>(gamma_grad),
-                                                      .beta_grad = MutableData<T>(beta_grad),
-                                                      .dropout = site};
-      GetKernels<T>().add_norm_backward(call, 0, sum.size(0));
-    });
-    return {d_sum, d_branch, has_bypass ? d_sum : at::Tensor(), gamma_grad, beta_grad, at::Tensor(), at::Tensor()};
+    auto& data = context->saved_data;
+    const std::vector<double> scales = data["scales"].toDoubleVector();
+    const at::Tensor d_y = gradients[0].contiguous(), none;
+    const SumGradients out =
+        RunBackward({.sum = saved[0],
+                     .statistics = saved[1],
+                     .gamma = saved[2],
+                     .x = saved[3],
+                     .terms = {.x_weights_D = saved[4], .x = scales[0], .branch = scales[1], .bypass = scales[2]},
+                     .has_branch = data["branch"].toBool(),
+                     .has_bypass = data["bypass"].toBool(),
+                     .site = LoadSite(context)},
+                    d_y);
+    return {out.x,    data["branch"].toBool() ? out.branch : none, data["bypass"].toBool() ? out.bypass : none, out.x_weights,
+            out.gamma, out.beta, data["after"].toBool() ? d_y : none, none, none, none};
   }
 };
 
-class AddFunction : public torch::autograd::Function<AddFunction> {
+class CombineFunction : public torch::autograd::Function<CombineFunction> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& branch, DropoutSite site) {
-    SaveSite(context, site);
-    return RunAddNorm(x, branch, {}, {}, {}, site, /*keep=*/false).sum;
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& weights, int64_t row, at::TensorList inputs) {
+    variable_list saved(inputs.begin(), inputs.end());
+    at::Tensor out = at::empty_like(inputs[0]);
+    ByType(out, [&](auto zero) {
+      using T = decltype(zero);
+      const std::vector<const T*> from = Pointers<T>(saved);
+      const typename Kernels<T>::Combine call{
+          .count = inputs.size(), .inputs = from.data(), .weights = Row<T>(weights, row), .out = MutableData<T>(out)};
+      GetKernels<T>().combine(call, 0, out.numel());
+    });
+    saved.push_back(weights);
+    context->save_for_backward(std::move(saved));
+    context->saved_data["row"] = row;
+    return out;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const DropoutSite site = LoadSite(context);
-    const at::Tensor d_sum = gradients[0].contiguous();
-    return {d_sum, site.rate > 0 ? RunDropout(d_sum, site) : d_sum, at::Tensor()};
+    variable_list inputs = context->get_saved_variables();
+    const at::Tensor weights = inputs.back(), d_out = gradients[0].contiguous();
+    inputs.pop_back();
+    const int64_t row = context->saved_data["row"].toInt(), count = static_cast<int64_t>(inputs.size());
+    variable_list out = {at::zeros_like(weights), at::Tensor()};
+    for (const at::Tensor& input : inputs) out.push_back(at::empty_like(input));
+    ByType(d_out, [&](auto zero) {
+      using T = decltype(zero);
+      const std::vector<const T*> from = Pointers<T>(inputs);
+      std::vector<T*> to;
+      for (int64_t i = 0; i < count; ++i) to.push_back(MutableData<T>(out[2 + i]));
+      std::vector<double> sums(inputs.size());
+      const typename Kernels<T>::CombineBackward call{.count = count,
+                                                      .inputs = from.data(),
+                                                      .weights = Row<T>(weights, row),
+                                                      .d_out = Data<T>(d_out),
+                                                      .d_inputs = to.data(),
+                                                      .weights_grad = sums.data()};
+      GetKernels<T>().combine_backward(call, 0, d_out.numel());
+      T* row_grad = MutableData<T>(out[0]) + row * weights.size(1);
+      for (int64_t i = 0; i < count; ++i) row_grad[i] = static_cast<T>(sums[i]);
+    });
+    return out;
+  }
+
+ private:
+  template <typename T>
+  static std::vector<const T*> Pointers(const variable_list& tensors) {
+    std::vector<const T*> pointers;
+    for (const at::Tensor& tensor : tensors) pointers.push_back(Data<T>(tensor));
+    return pointers;
+  }
+  template <typename T>
+  static const T* Row(const at::Tensor& weights, int64_t row) {
+    return Data<T>(weights) + row * weights.size(1);
   }
 };
 
@@ -151,18 +274,29 @@ LayerNorm::LayerNorm(ParameterStore& parameters, const std::string& name, const 
 
 at::Tensor LayerNorm::operator()(const at::Tensor& x_ND) const {
   const std::optional<at::Tensor> none;
-  return AddNormFunction::apply(x_ND.contiguous(), none, none, gamma_, beta_, DropoutSite{}, Tracks({x_ND, gamma_}));
+  return ResidualFunction::apply(x_ND.contiguous(), none, none, none, std::optional(gamma_), std::optional(beta_), none,
+                                 ResidualTerms{}, DropoutSite{}, Tracks({x_ND, gamma_}));
 }
 
-at::Tensor Add(const at::Tensor& x_ND, const Branch& branch) {
-  return AddFunction::apply(x_ND.contiguous(), branch.value_ND.contiguous(), branch.dropout);
+at::Tensor Add(const at::Tensor& x_ND, const Branch& branch, const ResidualTerms& terms) {
+  const std::optional<at::Tensor> none;
+  return ResidualFunction::apply(x_ND.contiguous(), Defined(branch.value_ND), Defined(terms.bypass_ND), Defined(terms.x_weights_D), none,
+                                 none, none, Scales(terms), branch.dropout,
+                                 Tracks({x_ND, branch.value_ND, terms.bypass_ND, terms.x_weights_D}));
 }
 
-at::Tensor AddNorm(const at::Tensor& x_ND, const Branch& branch, const at::Tensor& bypass_ND, const LayerNorm& norm) {
-  std::optional<at::Tensor> bypass;
-  if (bypass_ND.defined()) bypass = bypass_ND.contiguous();
-  return AddNormFunction::apply(x_ND.contiguous(), std::optional<at::Tensor>(branch.value_ND.contiguous()), bypass, norm.gamma(),
-                                norm.beta(), branch.dropout, Tracks({x_ND, branch.value_ND, bypass_ND, norm.gamma()}));
+at::Tensor AddNorm(const at::Tensor& x_ND, const Branch& branch, const ResidualTerms& terms, const LayerNorm& norm,
+                   const at::Tensor& after_ND) {
+  return ResidualFunction::apply(
+      x_ND.contiguous(), Defined(branch.value_ND), Defined(terms.bypass_ND), Defined(terms.x_weights_D), Defined(norm.gamma()),
+      Defined(norm.beta()), Defined(after_ND), Scales(terms), branch.dropout,
+      Tracks({x_ND, branch.value_ND, terms.bypass_ND, terms.x_weights_D, norm.gamma(), after_ND}));
+}
+
+at::Tensor Combine(const at::Tensor& weights, int64_t row, const std::vector<at::Tensor>& inputs_ND) {
+  variable_list inputs;
+  for (const at::Tensor& input : inputs_ND) inputs.push_back(input.contiguous());
+  return CombineFunction::apply(weights, row, at::TensorList(inputs));
 }
 
 at::Tensor Dropout(const at::Tensor& x_ND, const DropoutSite& site) {

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <string>
+#include <vector>
 
 #include "model/layers/parameters.h"
 #include "model/layers/pass.h"
@@ -25,11 +26,22 @@ class LayerNorm {
   at::Tensor gamma_, beta_;
 };
 
-// x + dropout(branch).
-at::Tensor Add(const at::Tensor& x_ND, const Branch& branch);
+// How the terms of a residual sum count: x * x_weights * X + branch * dropout(BRANCH) + bypass * BYPASS.
+struct ResidualTerms {
+  at::Tensor bypass_ND = {};    // BYPASS; undefined: none
+  at::Tensor x_weights_D = {};  // learned; undefined: none
+  double x = 1, branch = 1, bypass = 1;
+};
 
-// norm(x + dropout(branch)), or norm(x + dropout(branch) + bypass) where bypass is defined.
-at::Tensor AddNorm(const at::Tensor& x_ND, const Branch& branch, const at::Tensor& bypass_ND, const LayerNorm& norm);
+// The sum.
+at::Tensor Add(const at::Tensor& x_ND, const Branch& branch, const ResidualTerms& terms = {});
+
+// norm(the sum), + after where it is defined.
+at::Tensor AddNorm(const at::Tensor& x_ND, const Branch& branch, const ResidualTerms& terms, const LayerNorm& norm,
+                   const at::Tensor& after_ND = {});
+
+// The sum over i of weights[row][i] * inputs[i]. weights: [R, C] or [R, C, 1] with C >= the number of inputs, which is at least 1.
+at::Tensor Combine(const at::Tensor& weights, int64_t row, const std::vector<at::Tensor>& inputs_ND);
 
 // dropout(x).
 at::Tensor Dropout(const at::Tensor& x_ND, const DropoutSite& site);

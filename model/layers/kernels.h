@@ -35,26 +35,54 @@ inline int64_t PaddedKeys(int64_t keys) { return (keys + kKeyPadding - 1) / kKey
 
 template <typename T>
 struct Kernels {
-  // sum = x + dropout(branch) (+ bypass); y = norm(sum) * gamma + beta. branch, bypass, sum and statistics may be null.
+  // How the terms of a residual sum count.
+  struct Scales {
+    bool plain = true;  // all are 1
+    T x = 1, branch = 1, bypass = 1;
+    const T* x_weights = nullptr;  // [width], multiply x further
+  };
+  // sum = x + dropout(branch) (+ bypass), each times its scale; y = norm(sum) * gamma + beta (+ after). All but x may be null.
   // statistics: mean and 1/sqrt(variance + epsilon) of each row. With gamma null only sum is written.
   struct AddNorm {
     int64_t rows, width;
-    const T *x, *branch, *bypass, *gamma, *beta;
+    const T *x, *branch, *bypass, *gamma, *beta, *after;
     T *sum, *y, *statistics;
     double epsilon;
     DropoutSite dropout;
+    Scales scales;
   };
   void (*add_norm)(const AddNorm&, int64_t begin_row, int64_t end_row);
 
-  // Backward of the norm: d_sum, and d_branch = dropout's mask x d_sum where rate > 0 (else null).
-  // gamma_grad and beta_grad [width] are added to.
+  // Its backward; with gamma null d_y is the gradient of sum. d_branch (with dropout's mask) and d_bypass may be null: they
+  // are then the same as d_x. gamma_grad, beta_grad and x_weights_grad (null without weights) [width] are added to.
   struct AddNormBackward {
     int64_t rows, width;
-    const T *d_y, *sum, *statistics, *gamma;
-    T *d_sum, *d_branch, *gamma_grad, *beta_grad;
+    const T *d_y, *sum, *statistics, *gamma, *x;
+    T *d_x, *d_branch, *d_bypass, *gamma_grad, *beta_grad, *x_weights_grad;
     DropoutSite dropout;
+    Scales scales;
   };
   void (*add_norm_backward)(const AddNormBackward&, int64_t begin_row, int64_t end_row);
+
+  // out = sum of weights[i] * inputs[i], elementwise.
+  struct Combine {
+    int64_t count;
+    const T* const* inputs;
+    const T* weights;
+    T* out;
+  };
+  void (*combine)(const Combine&, int64_t begin, int64_t end);
+
+  // d_inputs[i] = weights[i] * d_out; weights_grad[i] += the inner product of d_out and inputs[i].
+  struct CombineBackward {
+    int64_t count;
+    const T* const* inputs;
+    const T* weights;
+    const T* d_out;
+    T* const* d_inputs;
+    double* weights_grad;
+  };
+  void (*combine_backward)(const CombineBackward&, int64_t begin, int64_t end);
 
   // out = dropout(in) elementwise over rows x width; in place allowed.
   void (*dropout)(const T* in, T* out, int64_t width, DropoutSite site, int64_t begin_row, int64_t end_row);

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 
 #include <charconv>
 #include <cmath>
@@ -34,6 +35,10 @@ void Fill(at::Tensor rows, const ParameterPart& part, uint64_t seed) {
     case Initial::Kind::kNormal:
       rows.normal_(0, amount, generator);
       break;
+    case Initial::Kind::kAverages:
+      rows.zero_();
+      for (int64_t k = 0; k < rows.size(0); ++k) rows.select(0, k).narrow(0, 0, k + 1).fill_(amount / static_cast<double>(k + 1));
+      break;
   }
   if (part.zero_row >= 0) rows.select(0, part.zero_row).zero_();
 }
@@ -50,7 +55,8 @@ Initial Initial::XavierNormal(int64_t fan_in, int64_t fan_out, double gain) {
 std::string Text(const Initial& initial, int64_t zero_row) {
   const char* kind = initial.kind == Initial::Kind::kConstant  ? "constant"
                      : initial.kind == Initial::Kind::kUniform ? "uniform"
-                                                               : "normal";
+                     : initial.kind == Initial::Kind::kNormal  ? "normal"
+                                                               : "averages";
   char amount[32];
   const auto end = std::to_chars(amount, amount + sizeof amount, initial.amount).ptr;
   std::string text = std::string(kind) + "(" + std::string(amount, end) + ")";
@@ -59,9 +65,7 @@ std::string Text(const Initial& initial, int64_t zero_row) {
 }
 
 at::Tensor ParameterStore::Add(const std::string& name, at::IntArrayRef shape, std::vector<ParameterPart> parts) {
-  for (const Parameter& other : parameters_) {
-    if (other.name == name) throw std::logic_error("parameter \"" + name + "\" is there already");
-  }
+  if (!names_.insert(name).second) throw std::logic_error("parameter \"" + name + "\" is there already");
   if (parts.size() == 1) parts[0].rows = shape[0];
   int64_t rows = 0;
   for (ParameterPart& part : parts) {
@@ -69,19 +73,27 @@ at::Tensor ParameterStore::Add(const std::string& name, at::IntArrayRef shape, s
     rows += part.rows;
   }
   if (rows != shape[0]) throw std::logic_error("the parts of \"" + name + "\" do not cover it");
-  at::Tensor tensor = construction_ == Construction::kDrawn ? at::zeros(shape, at::kFloat) : at::empty(shape, at::kFloat);
+  at::Tensor tensor = at::empty(shape, at::kFloat);
   tensor.set_requires_grad(true);
   parameters_.push_back({name, tensor, std::move(parts)});
   return tensor;
 }
 
 void ParameterStore::Draw(uint64_t seed) {
-  at::NoGradGuard no_grad;
+  struct Task {
+    at::Tensor rows;
+    const ParameterPart* part;
+  };
+  std::vector<Task> tasks;
   for (Parameter& parameter : parameters_) {
     for (const ParameterPart& part : parameter.parts) {
-      Fill(parameter.tensor.detach().narrow(0, part.begin, part.rows), part, seed);
+      tasks.push_back({parameter.tensor.detach().narrow(0, part.begin, part.rows), &part});
     }
   }
+  at::parallel_for(0, static_cast<int64_t>(tasks.size()), /*grain_size=*/4, [&](int64_t begin, int64_t end) {
+    const at::NoGradGuard no_grad;
+    for (int64_t i = begin; i < end; ++i) Fill(tasks[i].rows, *tasks[i].part, seed);
+  });
 }
 
 }  // namespace strata::model

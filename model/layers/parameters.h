@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -12,20 +13,22 @@
 
 namespace strata::model {
 
-// How a part starts. Amount: half-width of a uniform, standard deviation of a normal, or the constant.
+// How a part starts. Amount: half-width of a uniform, standard deviation of a normal, or the constant. Averages: in a part of
+// shape [R, C, ...], 1 / (k + 1) in the first k + 1 columns of row k, zero elsewhere.
 struct Initial {
-  enum class Kind { kConstant, kUniform, kNormal };
+  enum class Kind { kConstant, kUniform, kNormal, kAverages };
   Kind kind = Kind::kConstant;
   double amount = 0;
 
   static Initial Constant(double value) { return {Kind::kConstant, value}; }
   static Initial Uniform(double half_width) { return {Kind::kUniform, half_width}; }
   static Initial Normal(double deviation) { return {Kind::kNormal, deviation}; }
+  static Initial Averages() { return {Kind::kAverages, 1}; }
   static Initial XavierUniform(int64_t fan_in, int64_t fan_out, double gain = 1);
   static Initial XavierNormal(int64_t fan_in, int64_t fan_out, double gain = 1);
 };
 
-// "uniform(0.0442)", "normal(0.0442) zero row 1", "constant(1)".
+// "uniform(0.0442)", "normal(0.0442) zero row 1", "constant(1)", "averages(1)".
 std::string Text(const Initial& initial, int64_t zero_row);
 
 // What a part does in its layer; initialisers of schemes go by it.
@@ -62,7 +65,7 @@ class ParameterStore {
   void AddAlias(const std::string& name, const std::string& target) { aliases_.emplace_back(name, target); }
 
   // Fills every part from a generator of its own, seeded by `seed` and the part's name: one scheme's extra tensors do not
-  // change what the others get.
+  // change what the others get, nor does the number of threads.
   void Draw(uint64_t seed);
 
   std::vector<Parameter>& parameters() { return parameters_; }
@@ -80,6 +83,7 @@ class ParameterStore {
  private:
   Construction construction_;
   std::vector<Parameter> parameters_;
+  std::unordered_set<std::string> names_;
   std::vector<std::pair<std::string, std::string>> aliases_;
 };
 

@@ -10,7 +10,7 @@ class B2t final : public ResidualScheme {
   using ResidualScheme::ResidualScheme;
 
   Tensor Sublayer(const Place& at, const Tensor& x_ND, const SublayerFn& f, const Tensor& input_ND) override {
-    return AddNormAt(at, x_ND, f(x_ND), at.last ? input_ND : Tensor());
+    return AddNormAt(at, x_ND, f(x_ND), {.bypass_ND = at.last ? input_ND : Tensor()});
   }
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
@@ -102,15 +103,22 @@ void ResidualScheme::Tap(const Place& at, const char* name, const Tensor& x_ND) 
   taps->stacks[shape_.name].locations[at.layer][std::string(NameOf(at.kind)) + "_" + name] = x_ND;
 }
 
-Tensor ResidualScheme::AddNormAt(const Place& at, const Tensor& x_ND, const Branch& branch, const Tensor& bypass_ND) const {
+Tensor ResidualScheme::AddNormAt(const Place& at, const Tensor& x_ND, const Branch& branch, const ResidualTerms& terms,
+                                 const Tensor& after_ND) const {
   const LayerTaps* taps = at.pass->taps();
-  if (taps == nullptr || taps->location_layers.count(at.layer) == 0) return AddNorm(x_ND, branch, bypass_ND, Norm(at));
-  Tensor sum_ND = Add(x_ND, branch);
-  if (bypass_ND.defined()) sum_ND = Add(sum_ND, {bypass_ND, {}});
+  if (taps == nullptr || taps->location_layers.count(at.layer) == 0) return AddNorm(x_ND, branch, terms, Norm(at), after_ND);
+  const Tensor sum_ND = Add(x_ND, branch, terms);
   Tap(at, "before_norm", sum_ND);
-  Tensor normed_ND = Norm(at)(sum_ND);
+  const Tensor normed_ND = Norm(at)(sum_ND);
   Tap(at, "after_norm", normed_ND);
-  return normed_ND;
+  return after_ND.defined() ? Add(normed_ND, {after_ND, {}}) : normed_ND;
+}
+
+Tensor ResidualScheme::NormAddAt(const Place& at, const Tensor& x_ND, const SublayerFn& f) const {
+  Tap(at, "before_norm", x_ND);
+  const Tensor normed_ND = Norm(at)(x_ND);
+  Tap(at, "after_norm", normed_ND);
+  return Add(x_ND, f(normed_ND));
 }
 
 bool RegisterScheme(const std::string& name, SchemeInfo info, SchemeFactory factory) {
@@ -136,12 +144,16 @@ std::map<std::string, std::string> SchemeOptions(const std::string& scheme, cons
   const std::vector<SchemeOption>& options = Find(scheme).info.options;
   std::map<std::string, std::string> values;
   for (const SchemeOption& option : options) values[option.name] = option.default_value;
+  std::set<std::string> set;
   std::istringstream items(text);
   for (std::string item; std::getline(items, item, ',');) {
     const size_t equals = item.find('=');
     const std::string name = item.substr(0, equals);
     const auto option = std::find_if(options.begin(), options.end(), [&](const auto& o) { return o.name == name; });
     if (option == options.end() || equals == std::string::npos) RefuseOption(scheme, item, options);
+    if (!set.insert(name).second) {
+      throw std::invalid_argument("model.scheme_options sets " + name + " of the scheme " + scheme + " twice. Leave one of them out.");
+    }
     values[name] = item.substr(equals + 1);
     CheckOption(scheme, *option, values[name]);
   }

@@ -80,8 +80,11 @@ class ResidualScheme {
   double Option(const std::string& name, double automatic) const;
   const LayerNorm& Norm(const Place& at) const { return norms_[at.layer][at.sublayer]; }
 
-  // norm(x + dropout(branch) [+ bypass]) with this place's norm, tapped where the pass asks for it.
-  Tensor AddNormAt(const Place& at, const Tensor& x_ND, const Branch& branch, const Tensor& bypass_ND = {}) const;
+  // norm(the residual sum) [+ after] with this place's norm, tapped where the pass asks for it.
+  Tensor AddNormAt(const Place& at, const Tensor& x_ND, const Branch& branch, const ResidualTerms& terms = {},
+                   const Tensor& after_ND = {}) const;
+  // x + f(norm(x)) with this place's norm, tapped where the pass asks for it.
+  Tensor NormAddAt(const Place& at, const Tensor& x_ND, const SublayerFn& f) const;
   // Keeps `x` under `name` ("before_norm", "after_norm") where the pass asks for this layer's places.
   void Tap(const Place& at, const char* name, const Tensor& x_ND) const;
   // fairseq's name of a place's norm: "encoder.layers.0.self_attn_layer_norm".

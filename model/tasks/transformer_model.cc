@@ -21,6 +21,15 @@ bool IsWeightOfLayer(const ParameterPart& part) {
   return part.layer >= 0 && !part.is_bias && part.role != Role::kNorm && part.role != Role::kScheme;
 }
 
+// The options of the spec, after the scheme's own initialisation. depth_scaled_init replaces whatever the scheme gave the
+// weight, so that schemes compared under it start from the same bits; rescale_init multiplies what is there.
+void ScaleByDepth(const ModelConfig& config, int64_t layers, ParameterPart& part) {
+  if (config.depth_scaled_init) {
+    part.initial = Initial::XavierUniform(part.fan_in, part.fan_out, 1 / std::sqrt(static_cast<double>(part.layer + 1)));
+  }
+  if (config.rescale_init) part.initial.amount /= std::sqrt(static_cast<double>(layers));
+}
+
 }  // namespace
 
 at::Tensor PackTargets(const at::Tensor& target_BT, const Packing& input) {
@@ -78,9 +87,7 @@ void TransformerModel::Initialise(std::vector<Stack*> stacks) {
     for (Stack* stack : stacks_) {
       if (stack->name() != part.stack) continue;
       stack->scheme().Init(part);
-      if (config_.rescale_init && IsWeightOfLayer(part)) {
-        part.initial.amount /= std::sqrt(static_cast<double>(stack->layers().size()));
-      }
+      if (IsWeightOfLayer(part)) ScaleByDepth(config_, static_cast<int64_t>(stack->layers().size()), part);
     }
   });
   if (construction_ == Construction::kDrawn) store_.Draw(DrawSeed());
