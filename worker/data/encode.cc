@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "model/data/file.h"
+#include "worker/data/audio.h"
 #include "worker/data/commands.h"
 #include "worker/data/output_folder.h"
 #include "worker/data/prepare.h"
+#include "worker/data/speech_prepare.h"
 #include "worker/data/split_writer.h"
 #include "worker/data/text_file.h"
 
@@ -20,14 +22,20 @@ using model::Grouped;
 struct EncodeOptions {
   std::filesystem::path dataset, input, output;
   std::string task;
+  int64_t max_frames = kMaxTrainingFrames;
   bool force = false;
 };
 
 void CheckTask(const EncodeOptions& options, const model::Manifest& manifest) {
   const std::string what = options.dataset.string() + " is a dataset of task " + manifest.task;
+  if (manifest.task != "speech" && LooksLikeAudio(options.input)) {
+    throw DataError(options.input.string() + " is a sound file, and " + what +
+                    ". Name a dataset of speech, or give text.");
+  }
   if (!options.task.empty() && options.task != manifest.task) {
     throw DataError(what + ", not of " + options.task + ". Name the dataset that the model was trained on.");
   }
+  if (manifest.task == "speech") return;
   const std::vector<std::string>& tasks = TextTasks();
   if (std::find(tasks.begin(), tasks.end(), manifest.task) == tasks.end()) {
     throw DataError(what + ", whose input is no text. Name a dataset of " + tasks[0] + ", " + tasks[1] + " or " +
@@ -35,8 +43,19 @@ void CheckTask(const EncodeOptions& options, const model::Manifest& manifest) {
   }
 }
 
+void EncodeAudio(const EncodeOptions& options, const model::Manifest& of) {
+  const model::Manifest manifest = EncodeSpeech({.dataset = options.dataset,
+                                                 .input = options.input,
+                                                 .output = options.output,
+                                                 .max_frames = options.max_frames,
+                                                 .force = options.force},
+                                                of);
+  const model::DatasetSplit& split = manifest.Split("input");
+  std::cout << options.output.string() << ": " << Grouped(split.sentences) << " clips, " << Grouped(split.frames)
+            << " frames\n";
+}
+
 void EncodeText(const EncodeOptions& options, const model::Manifest& of) {
-  CheckTask(options, of);
   const VocabularyContent content = VocabularyOf(options.dataset, of);
   const auto vocabulary = OpenVocabulary(content.kind, content.content, content.where.string());
   if (vocabulary->Pieces().size() != static_cast<size_t>(of.vocabulary_size)) {
@@ -81,15 +100,29 @@ void AddEncode(CLI::App& program) {
   auto options = std::make_shared<EncodeOptions>();
   CLI::App* command =
       program.add_subcommand("encode", "Make a dataset with one split, input, of your own text for a trained model");
-  command->add_option("--dataset", options->dataset,
-                      "Dataset that the model was trained on; only its manifest.json and vocabulary are needed")
+  command
+      ->add_option("--dataset", options->dataset,
+                   "Dataset that the model was trained on; only its manifest.json, vocabulary (and cmvn.json, if it "
+                   "has one) are needed")
       ->required();
-  command->add_option("--input", options->input, "Text, one sentence a line")->required();
+  command
+      ->add_option("--input", options->input,
+                   "Text, one sentence a line; speech: a sound file, or a list of them, one a line")
+      ->required();
+  command->add_option("--max-frames", options->max_frames, "Speech: refuse a longer clip, in frames of 10 ms")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, kLongestClip));
   command->add_option("--output", options->output, "Folder to make")->required();
   command->add_option("--task", options->task, "Refuse a dataset of another task");
   command->add_flag("--force", options->force, "Replace --output if it exists");
-  command->footer("Example:\n  strata-data encode --dataset datasets/debian-en-de --input letter.txt --output letter");
-  command->callback([options] { EncodeText(*options, model::ReadManifest(options->dataset)); });
+  command->footer(
+      "Example:\n  strata-data encode --dataset datasets/debian-en-de --input letter.txt --output letter\n"
+      "  strata-data encode --dataset datasets/debian-speech --input clip.flac --output clip");
+  command->callback([options] {
+    const model::Manifest of = model::ReadManifest(options->dataset);
+    CheckTask(*options, of);
+    of.task == "speech" ? EncodeAudio(*options, of) : EncodeText(*options, of);
+  });
 }
 
 }  // namespace strata::data
