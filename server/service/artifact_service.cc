@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/file.h"
 #include "server/base/ids.h"
@@ -20,14 +20,17 @@ namespace strata::service {
 namespace {
 
 constexpr int64_t kLargestArtifact = int64_t{1} << 40;
+constexpr size_t kLongestKind = 128;
 
 absl::Status CheckRequest(const v1::StartUploadRequest& request) {
-  static const auto* const kinds =
-      new std::set<std::string>{"checkpoint_resumable", "checkpoint_best", "checkpoint_final", "hypotheses"};
-  if (!kinds->contains(request.kind())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("kind: \"", request.kind(),
-                     "\" is none. Use checkpoint_resumable, checkpoint_best, checkpoint_final or hypotheses."));
+  const std::string& kind = request.kind();
+  const bool plain = std::all_of(kind.begin(), kind.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '.';
+  });
+  if (kind.empty() || kind.size() > kLongestKind || !plain) {
+    return absl::InvalidArgumentError(absl::StrCat("kind: \"", kind.substr(0, kLongestKind),
+                                                   "\" is none. Use letters, digits, dots, hyphens and _, at most ",
+                                                   kLongestKind, "."));
   }
   const std::string& hash = request.sha256();
   if (hash.size() != 64 || hash.find_first_not_of("0123456789abcdef") != std::string::npos) {
@@ -44,15 +47,14 @@ absl::Status CheckRequest(const v1::StartUploadRequest& request) {
   return absl::OkStatus();
 }
 
-// Names the job, attempt and content, so that the same file of the same attempt has the same name.
+}  // namespace
+
 std::string ArtifactName(const store::Upload& upload) {
   std::string kind = upload.kind;
   std::replace(kind.begin(), kind.end(), '_', '-');
   return absl::StrCat(ParentOf(upload.job), "/artifacts/", LeafOf(upload.job), "-", upload.attempt, "-", kind, "-",
                       upload.update, "-", upload.sha256.substr(0, 8));
 }
-
-}  // namespace
 
 absl::Status ArtifactService::CheckLives(const std::string& job, int32_t attempt) {
   return coordinator_.Look([&](const core::Controller& controller) { return controller.CheckAttempt(job, attempt); });
@@ -63,6 +65,17 @@ absl::StatusOr<store::Artifact> ArtifactService::Find(const std::string& name) {
   if (!artifact.ok()) return artifact.status();
   if (!artifact->has_value()) return absl::NotFoundError(absl::StrCat("There is no artifact ", name, "."));
   return **artifact;
+}
+
+absl::StatusOr<std::optional<store::Artifact>> ArtifactService::FindSame(const store::Upload& upload) {
+  const auto artifacts = coordinator_.store().ListArtifacts(ParentOf(upload.job));
+  if (!artifacts.ok()) return artifacts.status();
+  for (const store::Artifact& artifact : *artifacts) {
+    if (artifact.job == upload.job && artifact.kind == upload.kind && artifact.sha256 == upload.sha256 &&
+        base::FileSize(folder_.artifact(artifact.name)) == artifact.bytes)
+      return artifact;
+  }
+  return std::nullopt;
 }
 
 absl::Status ArtifactService::Start(const v1::StartUploadRequest& request, v1::StartUploadResponse& response) {
@@ -82,6 +95,16 @@ absl::Status ArtifactService::Start(const v1::StartUploadRequest& request, v1::S
     *response.mutable_artifact() = ToProto(**complete);
     response.set_offset((*complete)->bytes);
     return absl::OkStatus();
+  }
+  if (upload.kind == "checkpoint_epoch") {
+    // An attempt that goes on from before the end of an epoch makes the same weights again.
+    const auto earlier = FindSame(upload);
+    if (!earlier.ok()) return earlier.status();
+    if (earlier->has_value()) {
+      *response.mutable_artifact() = ToProto(**earlier);
+      response.set_offset((*earlier)->bytes);
+      return absl::OkStatus();
+    }
   }
   const auto begun = coordinator_.store().FindUpload(upload);
   if (!begun.ok()) return begun.status();

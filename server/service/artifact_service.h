@@ -2,6 +2,7 @@
 // length, so it goes on after any crash. Every chunk is synced before it is acknowledged.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "server/service/checkpoints.h"
@@ -12,6 +13,9 @@
 namespace strata::service {
 
 inline constexpr int64_t kLargestChunk = 1 << 20;
+
+// Names the job, attempt and content, so that the same file of the same attempt has the same name.
+std::string ArtifactName(const store::Upload& upload);
 
 class ArtifactService final : public v1::ArtifactService::Service {
  public:
@@ -34,6 +38,8 @@ class ArtifactService final : public v1::ArtifactService::Service {
   absl::StatusOr<store::Artifact> Keep(const store::Upload& upload);
   absl::Status CheckLives(const std::string& job, int32_t attempt);
   absl::StatusOr<store::Artifact> Find(const std::string& name);
+  // What any attempt of the job has left of this kind and content.
+  absl::StatusOr<std::optional<store::Artifact>> FindSame(const store::Upload& upload);
 
   Coordinator& coordinator_;
   Checkpoints& checkpoints_;

@@ -8,9 +8,30 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/file.h"
+#include "server/base/spec/spec.h"
 #include "server/service/names.h"
 
 namespace strata::service {
+namespace {
+
+// Latest update first; of one update the newest first.
+std::vector<store::Artifact> ByUpdate(std::vector<store::Artifact> newest_first) {
+  std::stable_sort(newest_first.begin(), newest_first.end(),
+                   [](const auto& a, const auto& b) { return a.update > b.update; });
+  return newest_first;
+}
+
+// Epochs' weights of a job, the last first, one an update.
+std::vector<store::Artifact> EpochsByUpdate(const std::vector<store::Artifact>& newest_first, const std::string& job) {
+  std::vector<store::Artifact> epochs;
+  for (const store::Artifact& artifact : ByUpdate(newest_first)) {
+    if (artifact.job != job || artifact.kind != "checkpoint_epoch") continue;
+    if (epochs.empty() || epochs.back().update != artifact.update) epochs.push_back(artifact);
+  }
+  return epochs;
+}
+
+}  // namespace
 
 absl::Status Checkpoints::Confirm(const std::string& job, int32_t attempt, const std::string& sha256) {
   const auto event = coordinator_.store().HasCheckpointEvent(job, sha256);
@@ -44,22 +65,34 @@ absl::StatusOr<std::optional<store::Artifact>> Checkpoints::StartOf(const core::
   return std::nullopt;
 }
 
+absl::StatusOr<std::vector<store::Artifact>> Checkpoints::EpochsOf(const core::Job& job, int count) {
+  const auto artifacts = coordinator_.store().ListArtifacts(ParentOf(job.upstream));
+  if (!artifacts.ok()) return artifacts.status();
+  std::vector<store::Artifact> epochs = EpochsByUpdate(*artifacts, job.upstream);
+  if (epochs.size() > static_cast<size_t>(count)) epochs.resize(static_cast<size_t>(count));
+  std::reverse(epochs.begin(), epochs.end());
+  return epochs;
+}
+
+size_t Checkpoints::ResumableKept(const core::Job& job, const store::Trial& trial) const {
+  const bool to_the_end = trial.updates_done >= trial.updates;
+  if (job.state == core::JobState::kSucceeded || job.state == core::JobState::kDiverged) return to_the_end ? 1 : 0;
+  return kResumableKept;
+}
+
 void Checkpoints::Prune(const core::Job& job) {
   if (job.kind != core::JobKind::kTrain) return;
   const auto artifacts = coordinator_.store().ListArtifacts(job.trial);
-  if (!artifacts.ok()) return;
-  const bool over = job.state == core::JobState::kSucceeded || job.state == core::JobState::kDiverged;
+  const auto trial = coordinator_.store().FindTrial(job.trial);
+  if (!artifacts.ok() || !trial.ok() || !trial->has_value()) return;
+  const size_t most = ResumableKept(job, **trial);
+  size_t kept = 0;
   std::vector<store::Artifact> drop;
-  int kept = 0;
-  std::vector<store::Artifact> sorted = *artifacts;
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.update > b.update; });
-  for (const store::Artifact& artifact : sorted) {
-    if (artifact.job != job.name) continue;
-    if (artifact.kind == "checkpoint_resumable") {
-      // Newer ones than the confirmed one do not count: their event may be lost yet.
-      const bool newer = artifact.update > job.checkpoint_update;
-      if (over || (!newer && ++kept > kResumableKept)) drop.push_back(artifact);
-    }
+  for (const store::Artifact& artifact : ByUpdate(*artifacts)) {
+    // Newer ones than the confirmed one do not count: their event may be lost yet.
+    if (artifact.job != job.name || artifact.kind != "checkpoint_resumable") continue;
+    const bool newer = artifact.update > job.checkpoint_update && most == kResumableKept;
+    if (!newer && ++kept > most) drop.push_back(artifact);
   }
   // Newest first as they came, not by update: what an attempt measured beyond its last checkpoint does not count once
   // another has gone on from there.
@@ -68,6 +101,10 @@ void Checkpoints::Prune(const core::Job& job) {
     if (artifact.job != job.name || artifact.kind != "checkpoint_best") continue;
     if (std::exchange(best_kept, true)) drop.push_back(artifact);
   }
+  const std::vector<store::Artifact> epochs = EpochsByUpdate(*artifacts, job.name);
+  const auto spec = base::FromJson((*trial)->spec_json);
+  const auto wanted = static_cast<size_t>(spec.ok() ? spec->train().keep_epoch_checkpoints() : 0);
+  for (size_t i = wanted; i < epochs.size(); ++i) drop.push_back(epochs[i]);
   if (const absl::Status status = Delete(drop); !status.ok())
     spdlog::warn("Old checkpoints of {} were not deleted: {}", job.name, std::string(status.message()));
 }
@@ -90,13 +127,11 @@ absl::StatusOr<std::optional<int32_t>> Checkpoints::AfterDamage(const std::strin
 }
 
 absl::StatusOr<int32_t> Checkpoints::IntactBefore(const std::string& job, int32_t update) {
-  auto artifacts = coordinator_.store().ListArtifacts(ParentOf(job));
+  const auto artifacts = coordinator_.store().ListArtifacts(ParentOf(job));
   if (!artifacts.ok()) return artifacts.status();
-  std::stable_sort(artifacts->begin(), artifacts->end(),
-                   [](const auto& a, const auto& b) { return a.update > b.update; });
   int32_t intact = -1;
   std::vector<store::Artifact> damaged;
-  for (const store::Artifact& artifact : *artifacts) {
+  for (const store::Artifact& artifact : ByUpdate(*artifacts)) {
     if (artifact.job != job || artifact.kind != "checkpoint_resumable") continue;
     const auto hash = base::Sha256OfFile(folder_.artifact(artifact.name));
     if (!hash.ok() && !absl::IsNotFound(hash.status())) return hash.status();

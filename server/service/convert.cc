@@ -140,6 +140,7 @@ v1::Trial ToProto(const store::Trial& trial) {
   proto.set_fingerprint(trial.fingerprint);
   proto.set_dataset_digest(trial.dataset_digest);
   proto.set_reused_from(trial.reused_from);
+  proto.set_extended_from(trial.extended_from);
   proto.set_updates_done(trial.updates_done);
   proto.set_updates(trial.updates);
   if (trial.best_nll.has_value()) proto.set_best_nll(*trial.best_nll);

@@ -12,8 +12,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kLongestName = 64;
-constexpr size_t kMostLayers = 4096;
+constexpr size_t kLongestName = 128;
+constexpr size_t kMostValues = 16384;  // of a row: 100 x 100 layers, or a stack of 10,000
 
 const std::map<std::string, EventType>& Types() {
   static const auto* const types = new std::map<std::string, EventType>{{"started", EventType::kStarted},
@@ -108,8 +108,9 @@ void ReadMeasurements(Reader& reader, TrainerEvent& event) {
     }
     store::VectorPoint point{item["stack"], item["name"], event.update, {}};
     if (point.series.empty() || point.series.size() > kLongestName || point.stack.empty() ||
-        point.stack.size() > kLongestName || item["values"].size() > kMostLayers) {
-      return reader.Wrong("vectors", "has an item with a name that is empty or too long, or too many values");
+        point.stack.size() > kLongestName || item["values"].size() > kMostValues) {
+      return reader.Wrong("vectors", absl::StrCat("has an item whose name is empty or longer than ", kLongestName,
+                                                  ", or with more than ", kMostValues, " values"));
     }
     for (const json& value : item["values"]) point.values.push_back(reader.NumberOf(value, "vectors." + point.series));
     event.vectors.push_back(std::move(point));

@@ -6,9 +6,11 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "server/service/estimate.h"
 #include "server/service/names.h"
 #include "server/service/rpc.h"
 #include "server/service/submission.h"
+#include "server/service/write_experiment.h"
 
 namespace strata::service {
 namespace {
@@ -17,6 +19,7 @@ namespace {
 constexpr absl::Duration kLook = absl::Seconds(1);
 // And the shortest: a busy experiment is not shown more often.
 constexpr absl::Duration kRest = absl::Milliseconds(150);
+constexpr size_t kLargestPlan = 15 << 20;  // below the limit of a message
 
 std::string SpecToJson(const v1::ExperimentSpec& spec) {
   google::protobuf::util::JsonPrintOptions options;
@@ -24,48 +27,6 @@ std::string SpecToJson(const v1::ExperimentSpec& spec) {
   std::string json;
   (void)google::protobuf::util::MessageToJsonString(spec, &json, options);
   return json;
-}
-
-// The rows of an experiment, in the order in which they rest on each other.
-absl::Status WriteExperiment(Coordinator::Change& change, const Submission& submission,
-                             const v1::CreateExperimentRequest& request, const std::string& name, int64_t id) {
-  change.Write(store::InsertExperiment{{.id = id,
-                                        .name = name,
-                                        .request_id = request.request_id(),
-                                        .spec_json = SpecToJson(request.spec()),
-                                        .create_time = change.now(),
-                                        .trials = static_cast<int32_t>(submission.trials.size())}});
-  core::JobsSubmitted submitted;
-  std::vector<store::LinkJob> links;
-  for (size_t i = 0; i < submission.trials.size(); ++i) {
-    const PlannedTrial& planned = submission.trials[i];
-    const std::string trial = absl::StrCat(name, "/trials/t", i + 1);
-    change.Write(store::InsertTrial{{.name = trial,
-                                     .experiment = name,
-                                     .position = static_cast<int32_t>(i),
-                                     .spec_json = planned.spec_json,
-                                     .fingerprint = planned.fingerprint,
-                                     .dataset = planned.spec.task().dataset(),
-                                     .dataset_digest = planned.dataset_digest,
-                                     .reused_from = planned.reused_from,
-                                     .updates = planned.spec.train().updates()}});
-    for (const PlannedJob& job : planned.jobs) {
-      const std::string own = absl::StrCat(trial, "/jobs/", job.leaf);
-      links.push_back({trial, job.leaf, job.existing.empty() ? own : job.existing});
-      if (!job.existing.empty()) continue;
-      core::Job made{.name = own, .trial = trial, .kind = job.kind};
-      made.upstream = job.upstream == "train" ? absl::StrCat(trial, "/jobs/train") : job.upstream;
-      made.accepts_diverged = job.accepts_diverged;
-      made.ranks = job.kind == core::JobKind::kTrain ? planned.spec.resources().ranks() : 1;
-      made.max_attempts = 0;  // the controller's
-      submitted.jobs.push_back(std::move(made));
-    }
-  }
-  if (!submitted.jobs.empty()) {
-    if (absl::Status status = change.Step(submitted); !status.ok()) return status;
-  }
-  for (store::LinkJob& link : links) change.Write(std::move(link));
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -110,9 +71,11 @@ absl::Status ExperimentService::Create(const v1::CreateExperimentRequest& reques
       return absl::OkStatus();
     }
   }
-  auto submission = PlanSubmission(request.spec(), request.force(), registry_json_, coordinator_.store());
+  auto submission = PlanSubmission(request.spec(), {.force = request.force()}, registry_json_, coordinator_.store());
   if (!submission.ok()) return submission.status();
-  *response.mutable_estimate() = submission->estimate;
+  auto estimate = EstimateCost(*submission, coordinator_.store());
+  if (!estimate.ok()) return estimate.status();
+  *response.mutable_estimate() = *std::move(estimate);
   if (request.validate_only()) {
     response.mutable_experiment()->set_name(absl::StrCat("experiments/", request.spec().experiment()));
     *response.mutable_experiment()->mutable_spec() = request.spec();
@@ -123,13 +86,48 @@ absl::Status ExperimentService::Create(const v1::CreateExperimentRequest& reques
   absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
     const int64_t id = change.TakeExperimentId();
     name = absl::StrCat("experiments/", request.spec().experiment(), "-", id);
-    return WriteExperiment(change, *submission, request, name, id);
+    return WriteExperiment(change, *submission,
+                           {.id = id,
+                            .name = name,
+                            .request_id = request.request_id(),
+                            .spec_json = SpecToJson(request.spec()),
+                            .create_time = change.now(),
+                            .trials = static_cast<int32_t>(submission->trials.size())},
+                           folder_);
   });
   if (!status.ok()) return status;
   auto experiment = views_.Experiment(name);
   if (!experiment.ok()) return experiment.status();
   *response.mutable_experiment() = *std::move(experiment);
   return absl::OkStatus();
+}
+
+absl::Status ExperimentService::Plan(const v1::PlanExperimentRequest& request, v1::PlanExperimentResponse& response) {
+  const PlanOptions options{.force = request.force(), .unregistered_datasets = true};
+  auto submission = PlanSubmission(request.spec(), options, registry_json_, coordinator_.store());
+  if (!submission.ok()) return submission.status();
+  for (PlannedTrial& planned : submission->trials) {
+    v1::TrialPlan* plan = response.add_trials();
+    for (const auto& [field, value] : planned.cell) {
+      v1::Setting* setting = plan->add_cell();
+      setting->set_field(field);
+      setting->set_value(value);
+    }
+    *plan->mutable_spec() = std::move(planned.spec);
+    plan->set_reused_from(planned.reused_from);
+    if (planned.extension) plan->set_extended_from(planned.extension->source.name);
+    plan->set_vocabulary(planned.vocabulary);
+  }
+  if (response.ByteSizeLong() > kLargestPlan) {
+    return absl::ResourceExhaustedError(absl::StrCat("The plan of ", response.trials_size(),
+                                                     " trials is too long for one answer. Plan a part of the grid."));
+  }
+  return absl::OkStatus();
+}
+
+grpc::Status ExperimentService::PlanExperiment(grpc::ServerContext*, const v1::PlanExperimentRequest* request,
+                                               v1::PlanExperimentResponse* response) {
+  return ToGrpc(Plan(*request, *response));
 }
 
 grpc::Status ExperimentService::GetExperiment(grpc::ServerContext*, const v1::GetExperimentRequest* request,

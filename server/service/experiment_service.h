@@ -29,11 +29,13 @@ class WatcherSeat {
 
 class ExperimentService final : public v1::ExperimentService::Service {
  public:
-  ExperimentService(Coordinator& coordinator, Views& views, std::string registry_json)
-      : coordinator_(coordinator), views_(views), registry_json_(std::move(registry_json)) {}
+  ExperimentService(Coordinator& coordinator, Views& views, const DataFolder& folder, std::string registry_json)
+      : coordinator_(coordinator), views_(views), folder_(folder), registry_json_(std::move(registry_json)) {}
 
   grpc::Status CreateExperiment(grpc::ServerContext*, const v1::CreateExperimentRequest*,
                                 v1::CreateExperimentResponse*) override;
+  grpc::Status PlanExperiment(grpc::ServerContext*, const v1::PlanExperimentRequest*,
+                              v1::PlanExperimentResponse*) override;
   grpc::Status GetExperiment(grpc::ServerContext*, const v1::GetExperimentRequest*, v1::Experiment*) override;
   grpc::Status ListExperiments(grpc::ServerContext*, const v1::ListExperimentsRequest*,
                                v1::ListExperimentsResponse*) override;
@@ -43,12 +45,14 @@ class ExperimentService final : public v1::ExperimentService::Service {
 
  private:
   absl::Status Create(const v1::CreateExperimentRequest& request, v1::CreateExperimentResponse& response);
+  absl::Status Plan(const v1::PlanExperimentRequest& request, v1::PlanExperimentResponse& response);
   absl::Status Cancel(const std::string& name);
   absl::Status Watch(grpc::ServerContext& context, const std::string& name,
                      grpc::ServerWriter<v1::WatchExperimentResponse>& writer);
 
   Coordinator& coordinator_;
   Views& views_;
+  const DataFolder& folder_;
   const std::string registry_json_;
   std::atomic<int> watchers_{0};
   base::Mutex mutex_;

@@ -79,16 +79,17 @@ grpc::Status JobService::ListJobs(grpc::ServerContext*, const v1::ListJobsReques
 absl::StatusOr<v1::Job> JobService::Steer(const std::string& name, bool retry) {
   const auto row = views_.FindJob(name);
   if (!row.ok()) return row.status();
-  if (row->name != name) {
+  const std::string& own = row->name;
+  if (own != name && row->trial != ParentOf(name)) {
     return absl::FailedPreconditionError(
-        absl::StrCat(name, " is shown from an earlier experiment, as ", row->name,
+        absl::StrCat(name, " is shown from an earlier experiment, as ", own,
                      ". Name that one, or submit the trial with --force to train it anew."));
   }
   absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
-    return retry ? change.Step(core::RetryRequested{name}) : change.Step(core::CancelRequested{name});
+    return retry ? change.Step(core::RetryRequested{own}) : change.Step(core::CancelRequested{own});
   });
   if (!status.ok()) return status;
-  return views_.Job(name);
+  return views_.Job(own);
 }
 
 grpc::Status JobService::CancelJob(grpc::ServerContext*, const v1::CancelJobRequest* request, v1::Job* response) {

@@ -11,6 +11,7 @@ namespace strata::service {
 namespace {
 
 constexpr int kPointsOfMessage = 10000;
+constexpr int64_t kBytesOfPage = 8 << 20;  // of vectors' values; below the limit of a message
 
 // What a page token must come back with.
 template <typename Request>
@@ -66,8 +67,10 @@ grpc::Status MetricService::QueryVectors(grpc::ServerContext*, const v1::QueryVe
   const auto points = coordinator_.store().Vectors(job->name, request->stack(), request->series(),
                                                    static_cast<int32_t>(*first), *size + 1);
   if (!points.ok()) return ToGrpc(points.status());
+  int64_t bytes = 0;
   for (const store::VectorPoint& point : *points) {
-    if (response->points_size() == *size) {
+    bytes += static_cast<int64_t>(point.values.size() * sizeof(double));
+    if (response->points_size() == *size || (bytes > kBytesOfPage && response->points_size() > 0)) {
       response->set_next_page_token(PageToken(ListOf(*request), absl::StrCat(point.update)));
       break;
     }

@@ -32,6 +32,8 @@ std::string ParentOf(const std::string& name) {
 
 std::string LeafOf(const std::string& name) { return name.substr(name.rfind('/') + 1); }
 
+bool IsMainLeaf(std::string_view leaf) { return leaf == "train" || leaf == "probe"; }
+
 bool IsId(std::string_view text, size_t longest) {
   const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   return !text.empty() && text.size() <= longest && plain(text[0]) &&

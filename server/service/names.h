@@ -16,6 +16,8 @@ absl::StatusOr<std::vector<std::string>> ParseName(const std::string& name, cons
 std::string ParentOf(const std::string& name);
 // The last id.
 std::string LeafOf(const std::string& name);
+// Whether this is the leaf of the job that a trial stands for: train, or probe where nothing is trained.
+bool IsMainLeaf(std::string_view leaf);
 // Lower-case letters, digits, dots and hyphens, not more than `longest`, beginning with a letter or digit.
 bool IsId(std::string_view text, size_t longest);
 

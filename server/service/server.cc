@@ -105,7 +105,7 @@ class RunningServer final : public Server {
         checkpoints_->Prune(job);
       }
     });
-    experiments_ = std::make_unique<ExperimentService>(*coordinator_, *views_, options_.registry_json);
+    experiments_ = std::make_unique<ExperimentService>(*coordinator_, *views_, folder_, options_.registry_json);
     trials_ = std::make_unique<TrialService>(*views_);
     jobs_ = std::make_unique<JobService>(*coordinator_, *views_, folder_);
     measurements_ = std::make_unique<MetricService>(*coordinator_, *views_);

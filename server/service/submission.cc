@@ -1,18 +1,13 @@
 #include "server/service/submission.h"
 
-#include <google/protobuf/util/message_differencer.h>
-
-#include <algorithm>
-#include <map>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "server/base/sha256.h"
 #include "server/base/spec/spec.h"
 #include "server/core/grid.h"
-#include "server/service/estimate.h"
+#include "server/service/extension.h"
 #include "server/service/names.h"
 
 namespace strata::service {
@@ -100,163 +95,38 @@ absl::StatusOr<core::GridSpec> ReadGrid(const v1::ExperimentSpec& spec) {
   return grid;
 }
 
-absl::Status CheckWhatThisVersionCannotDo(const v1::TrialSpec& spec) {
-  if (spec.resources().ranks() > 1) {
-    return absl::InvalidArgumentError(absl::StrCat("resources.ranks is ", spec.resources().ranks(),
-                                                   ", but this version trains with one rank a trial. Leave it at 1."));
-  }
-  return absl::OkStatus();
-}
-
-// The dataset, and whether it is what the spec needs.
-absl::StatusOr<store::Dataset> FindDataset(const v1::TrialSpec& spec, store::Store& store) {
-  const std::string& name = spec.task().dataset();
-  const auto dataset = store.FindDataset(name);
-  if (!dataset.ok()) return dataset.status();
-  if (!dataset->has_value() || !(*dataset)->complete) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "task.dataset: ", name,
-        " is not registered. Prepare it and register it with 'strata data add', or name one of 'strata data list'."));
-  }
-  if ((*dataset)->task != spec.task().kind()) {
-    return absl::InvalidArgumentError(absl::StrCat("task.dataset: ", name, " is prepared for the task ",
-                                                   (*dataset)->task, ", but task.kind is ", spec.task().kind(),
-                                                   ". Change one of them."));
-  }
-  return **dataset;
-}
-
-absl::Status CheckSplits(const v1::TrialSpec& spec, const nlohmann::json& manifest) {
-  if (!manifest.contains("splits") || !manifest["splits"].is_object()) return absl::OkStatus();
-  for (int i = 0; i < spec.evaluate_size(); ++i) {
-    if (manifest["splits"].contains(spec.evaluate(i).split())) continue;
-    std::vector<std::string> splits;
-    for (const auto& [name, split] : manifest["splits"].items()) splits.push_back(name);
-    return absl::InvalidArgumentError(absl::StrCat("evaluate[", i, "].split: ", spec.evaluate(i).split(),
-                                                   " is no split of the dataset ", spec.task().dataset(), ". It has ",
-                                                   absl::StrJoin(splits, ", "), "."));
-  }
-  return absl::OkStatus();
-}
-
-std::string LeafOfEvaluation(int index) { return absl::StrCat("evaluate-", index + 1); }
-
-void PlanOwnJobs(PlannedTrial& trial) {
-  trial.jobs.push_back({.leaf = "train"});
-  for (int i = 0; i < trial.spec.evaluate_size(); ++i) {
-    trial.jobs.push_back({.leaf = LeafOfEvaluation(i),
-                          .kind = core::JobKind::kEvaluate,
-                          .upstream = "train",
-                          .accepts_diverged = trial.spec.train().on_divergence() == "continue"});
-  }
-}
-
-// The trial of this fingerprint that is done, if there is one.
-absl::StatusOr<std::optional<std::pair<store::Trial, core::Job>>> FindDone(const std::string& fingerprint,
-                                                                           store::Store& store) {
-  const auto trials = store.TrialsWithFingerprint(fingerprint);
-  if (!trials.ok()) return trials.status();
-  for (const store::Trial& trial : *trials) {
-    const auto job = store.FindJob(absl::StrCat(trial.name, "/jobs/train"));
-    if (!job.ok()) return job.status();
-    if (job->has_value() &&
-        ((*job)->state == core::JobState::kSucceeded || (*job)->state == core::JobState::kDiverged)) {
-      return std::make_optional(std::make_pair(trial, **job));
-    }
-  }
-  return std::nullopt;
-}
-
-absl::Status PlanReuse(PlannedTrial& trial, const store::Trial& source, const core::Job& train, store::Store& store) {
-  trial.reused_from = source.name;
-  trial.jobs.push_back({.leaf = "train", .existing = train.name});
-  const auto jobs = store.JobsOfTrial(source.name);
-  if (!jobs.ok()) return jobs.status();
-  const auto source_spec = base::FromJson(source.spec_json);
-  if (!source_spec.ok()) return source_spec.status();
-  const bool has_weights =
-      train.state == core::JobState::kSucceeded || trial.spec.train().on_divergence() == "continue";
-  for (int i = 0; i < trial.spec.evaluate_size(); ++i) {
-    PlannedJob planned{.leaf = LeafOfEvaluation(i), .kind = core::JobKind::kEvaluate};
-    for (const store::TrialJob& job : *jobs) {
-      for (int k = 0; k < source_spec->evaluate_size(); ++k) {
-        const bool same = job.leaf == LeafOfEvaluation(k) && google::protobuf::util::MessageDifferencer::Equals(
-                                                                 trial.spec.evaluate(i), source_spec->evaluate(k));
-        // A score that failed, or was cancelled, is tried again.
-        if (same && (job.job.state == core::JobState::kSucceeded || !core::IsFinal(job.job.state) || !has_weights)) {
-          planned.existing = job.job.name;
-        }
-      }
-    }
-    planned.upstream = train.name;
-    planned.accepts_diverged = has_weights;
-    if (!planned.existing.empty() || has_weights) trial.jobs.push_back(std::move(planned));
-  }
-  return absl::OkStatus();
-}
-
 std::string Describe(const core::Cell& cell) {
   std::vector<std::string> parts;
   for (const auto& [field, value] : cell) parts.push_back(absl::StrCat(field, "=", value));
   return parts.empty() ? "" : absl::StrCat("In the trial ", absl::StrJoin(parts, ", "), ": ");
 }
 
-absl::StatusOr<PlannedTrial> PlanTrial(const v1::TrialSpec& base, const core::Cell& cell, bool force,
-                                       const std::string& registry_json, store::Store& store) {
-  PlannedTrial trial;
-  trial.spec = base;
-  for (const auto& [field, value] : cell) {
-    if (absl::Status status = base::SetField(trial.spec, field, value); !status.ok()) return status;
-  }
-  if (absl::Status status = base::ApplyDefaults(trial.spec); !status.ok()) return status;
-  if (absl::Status status = base::ValidateFields(trial.spec, registry_json); !status.ok()) return status;
-  if (absl::Status status = CheckWhatThisVersionCannotDo(trial.spec); !status.ok()) return status;
-  const auto dataset = FindDataset(trial.spec, store);
-  if (!dataset.ok()) return dataset.status();
-  const auto manifest = nlohmann::json::parse(dataset->manifest, nullptr, false);
-  if (absl::Status status = CheckSplits(trial.spec, manifest); !status.ok()) return status;
-  const auto json = base::ToCanonicalJson(trial.spec);
-  if (!json.ok()) return json.status();
-  trial.spec_json = *json;
-  trial.dataset_digest = dataset->digest;
-  const auto fingerprint = Fingerprint(trial.spec, dataset->digest);
-  if (!fingerprint.ok()) return fingerprint.status();
-  trial.fingerprint = *fingerprint;
-  if (!force) {
-    const auto done = FindDone(trial.fingerprint, store);
-    if (!done.ok()) return done.status();
-    if (done->has_value()) {
-      if (absl::Status status = PlanReuse(trial, (*done)->first, (*done)->second, store); !status.ok()) return status;
-      return trial;
-    }
-  }
-  PlanOwnJobs(trial);
-  return trial;
-}
-
 }  // namespace
 
-absl::StatusOr<std::string> Fingerprint(const v1::TrialSpec& spec, const std::string& dataset_digest) {
-  v1::TrialSpec training = spec;
-  training.clear_evaluate();
-  const auto json = base::ToCanonicalJson(training);
-  if (!json.ok()) return json.status();
-  return base::Sha256Hex(absl::StrCat(*json, "\n", dataset_digest));
-}
-
-absl::StatusOr<Submission> PlanSubmission(const v1::ExperimentSpec& spec, bool force, const std::string& registry_json,
-                                          store::Store& store) {
+absl::StatusOr<Submission> PlanSubmission(const v1::ExperimentSpec& spec, const PlanOptions& options,
+                                          const std::string& registry_json, store::Store& store) {
   if (!IsId(spec.experiment(), 40) || spec.experiment().find('.') != std::string::npos) {
     return absl::InvalidArgumentError(absl::StrCat(
         "experiment: \"", spec.experiment(), "\" is no name. Use lower-case letters, digits and hyphens, at most 40."));
+  }
+  std::optional<ExtendedExperiment> extended;
+  if (!spec.extends().empty()) {
+    if (spec.probe_only()) {
+      return absl::InvalidArgumentError(
+          "extends: a probe trains nothing, so there is nothing to go on with. Leave out extends, or probe_only.");
+    }
+    auto read = ExtendedExperiment::Read(spec.extends(), store);
+    if (!read.ok()) return read.status();
+    extended = *std::move(read);
   }
   const auto grid = ReadGrid(spec);
   if (!grid.ok()) return grid.status();
   const auto cells = core::ExpandGrid(*grid, kMostTrials);
   if (!cells.ok()) return cells.status();
-  Submission submission;
+  const TrialPlanner planner{registry_json, store, options, spec.probe_only(), extended ? &*extended : nullptr};
+  Submission submission{.trials = {}, .extends = extended.has_value()};
   for (const core::Cell& cell : *cells) {
-    auto trial = PlanTrial(spec.base(), cell, force, registry_json, store);
+    auto trial = planner.Plan(spec.base(), cell);
     if (!trial.ok()) return cells->size() > 1 ? Annotate(trial.status(), Describe(cell)) : trial.status();
     submission.trials.push_back(*std::move(trial));
   }
@@ -264,9 +134,6 @@ absl::StatusOr<Submission> PlanSubmission(const v1::ExperimentSpec& spec, bool f
     return absl::InvalidArgumentError(
         "grid: nothing is left of it. Take something out of exclude, or add a cell by include.");
   }
-  const auto estimate = EstimateCost(submission, store);
-  if (!estimate.ok()) return estimate.status();
-  submission.estimate = *estimate;
   return submission;
 }
 

@@ -65,7 +65,8 @@ absl::StatusOr<core::Job> Views::FindJob(const std::string& name) {
   auto shown = coordinator_.store().JobsOfTrial(ParentOf(name));
   if (!shown.ok()) return shown.status();
   for (const store::TrialJob& job : *shown) {
-    if (job.leaf == LeafOf(name)) return job.job;
+    // A trial that is only probed has its PROBE job where others have their training.
+    if (job.leaf == LeafOf(name) || (IsMainLeaf(LeafOf(name)) && IsMainLeaf(job.leaf))) return job.job;
   }
   return NoSuch("job", name);
 }
@@ -89,7 +90,7 @@ absl::StatusOr<v1::Experiment> Views::Experiment(const store::Experiment& row) {
   std::map<v1::JobState, int32_t> states;
   bool done = true;
   for (const store::TrialJob& job : *jobs) {
-    if (job.leaf == "train") ++states[ToProto(job.job.state)];
+    if (IsMainLeaf(job.leaf)) ++states[ToProto(job.job.state)];
     done = done && core::IsFinal(job.job.state);
   }
   proto.set_done(done);
@@ -128,7 +129,7 @@ absl::StatusOr<v1::Trial> Views::Assemble(const store::Trial& row, const std::ve
     const auto found = attempts.find(job.job.name);
     *proto.add_jobs() =
         Assemble(job.job, found == attempts.end() ? std::vector<store::AttemptRecord>() : found->second);
-    if (job.leaf != "train") continue;
+    if (!IsMainLeaf(job.leaf)) continue;
     proto.set_state(ToProto(job.job.state));
     if (const auto live = live_.Find(job.job.name); live.has_value()) AddLive(*live, coordinator_.now(), proto);
   }

@@ -124,23 +124,42 @@ absl::StatusOr<v1::Assignment> WorkerService::Describe(const core::WorkerAssignm
   proto.set_spec_json(trial->spec_json);
   proto.set_dataset(absl::StrCat("datasets/", trial->dataset));
   proto.set_dataset_digest(trial->dataset_digest);
-  std::string weights;
+  v1::EvaluateSpec score;
   if (job.kind == core::JobKind::kEvaluate) {
     const std::string leaf = LeafOf(job.name);
     const int index = std::atoi(leaf.substr(leaf.rfind('-') + 1).c_str()) - 1;
     proto.set_evaluation(index);
     const auto spec = base::FromJson(trial->spec_json);
     if (!spec.ok()) return spec.status();
-    if (index >= 0 && index < spec->evaluate_size()) weights = spec->evaluate(index).checkpoint();
+    if (index >= 0 && index < spec->evaluate_size()) score = spec->evaluate(index);
+  }
+  if (absl::Status status = AddCheckpoints(job, score, proto); !status.ok()) return status;
+  return proto;
+}
+
+absl::Status WorkerService::AddCheckpoints(const core::Job& job, const v1::EvaluateSpec& score,
+                                           v1::Assignment& assignment) {
+  std::string weights = score.checkpoint();
+  if (weights == "average") {
+    const auto epochs = checkpoints_.EpochsOf(job, score.average_last());
+    if (!epochs.ok()) return epochs.status();
+    for (const store::Artifact& epoch : *epochs) {
+      v1::CheckpointRef* ref = assignment.add_averaged();
+      ref->set_artifact(epoch.name);
+      ref->set_sha256(epoch.sha256);
+      ref->set_file_name(epoch.file_name);
+    }
+    if (!epochs->empty()) return absl::OkStatus();
+    weights = "final";  // it ended within its first epoch
   }
   const auto start = checkpoints_.StartOf(job, weights);
   if (!start.ok()) return start.status();
   if (start->has_value()) {
-    proto.set_checkpoint_artifact((*start)->name);
-    proto.set_checkpoint_sha256((*start)->sha256);
-    proto.set_checkpoint_file_name((*start)->file_name);
+    assignment.set_checkpoint_artifact((*start)->name);
+    assignment.set_checkpoint_sha256((*start)->sha256);
+    assignment.set_checkpoint_file_name((*start)->file_name);
   }
-  return proto;
+  return absl::OkStatus();
 }
 
 absl::Status WorkerService::Sync(const v1::SynchronizeRequest& request, v1::SynchronizeResponse& response) {
@@ -178,6 +197,21 @@ grpc::Status WorkerService::Synchronize(grpc::ServerContext*, const v1::Synchron
   return ToGrpc(Sync(*request, *response));
 }
 
+absl::StatusOr<std::optional<double>> WorkerService::CostOf(const core::AttemptCompleted& event) {
+  if (event.outcome != "succeeded" || LeafOf(event.job) != "train") return std::nullopt;
+  const auto trial = coordinator_.store().FindTrial(ParentOf(event.job));
+  if (!trial.ok()) return trial.status();
+  const auto attempts = coordinator_.store().AttemptsOfJob(event.job);
+  if (!attempts.ok()) return attempts.status();
+  for (const store::AttemptRecord& record : *attempts) {
+    if (record.attempt.number != event.attempt || !trial->has_value()) continue;
+    const int32_t updates = (*trial)->updates - record.resumed_from.value_or(0);
+    if (updates < 1) return std::nullopt;
+    return absl::ToDoubleSeconds(coordinator_.now() - record.attempt.start_time) / updates;
+  }
+  return std::nullopt;
+}
+
 absl::Status WorkerService::Complete(const v1::CompleteAttemptRequest& request) {
   const auto id = WorkerId(request.worker());
   if (!id.ok()) return id.status();
@@ -199,9 +233,13 @@ absl::Status WorkerService::Complete(const v1::CompleteAttemptRequest& request) 
     if (!checkpoint.ok()) return checkpoint.status();
     event.fall_back_to = *checkpoint;
   }
+  const auto cost = CostOf(event);
+  if (!cost.ok()) return cost.status();
   return coordinator_.Update([&](Coordinator::Change& change) -> absl::Status {
     if (absl::Status status = change.controller().CheckSession(*id, request.session()); !status.ok()) return status;
-    return change.Step(event);
+    if (absl::Status status = change.Step(event); !status.ok()) return status;
+    if (cost->has_value()) change.Write(store::UpdateTrial{.trial = ParentOf(job), .seconds_per_update = **cost});
+    return absl::OkStatus();
   });
 }
 

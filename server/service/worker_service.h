@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "server/service/checkpoints.h"
@@ -40,6 +41,10 @@ class WorkerService final : public v1::WorkerService::Service {
   absl::Status Complete(const v1::CompleteAttemptRequest& request);
   absl::Status Append(const v1::AppendLogRequest& request, v1::AppendLogResponse& response);
   absl::StatusOr<v1::Assignment> Describe(const core::WorkerAssignment& assignment, const core::Job& job);
+  // What the trainer begins with: a checkpoint, the weights that are scored, or those whose mean is.
+  absl::Status AddCheckpoints(const core::Job& job, const v1::EvaluateSpec& score, v1::Assignment& assignment);
+  // Seconds of a slot an update, of a training that succeeds: all the attempt's time over what it trained.
+  absl::StatusOr<std::optional<double>> CostOf(const core::AttemptCompleted& event);
   // Trials never change in what is asked of them here.
   absl::StatusOr<store::Trial> TrialOf(const std::string& name);
 

@@ -289,7 +289,7 @@ std::vector<std::string> TrainingLines(const TrialSpec& spec) {
   AddLines("model", spec.model, all);
   AddLines("train", spec.train, all);
   for (std::string& line : all) {
-    if (!line.starts_with("train.checkpoint_") && !line.starts_with("train.keep_checkpoints") &&
+    if (!line.starts_with("train.updates=") && !line.starts_with("train.checkpoint_") && !line.starts_with("train.keep_") &&
         !line.starts_with("task.dataset=")) {
       lines.push_back(std::move(line));
     }

@@ -84,8 +84,8 @@ TrialSpec ReadSpec(const std::string& file);
 
 // Every field as `path=value`, in the order of the proto: "model.dim=512", "evaluate[0].metric=bleu".
 std::vector<std::string> SpecLines(const TrialSpec& spec);
-// Those of them that decide what a training computes: all but the evaluations, the resources, the diagnostics' and the
-// checkpoints' intervals. Two specs that agree in them may continue each other's checkpoints.
+// Those of them that decide what an update computes: all but train.updates, the evaluations, the resources, the
+// diagnostics' and the checkpoints' intervals. Two specs that agree in them may continue each other's checkpoints.
 std::vector<std::string> TrainingLines(const TrialSpec& spec);
 
 // The model that the spec describes over `vocabulary` pieces. Failure (bad_spec) for a depth that is none.
