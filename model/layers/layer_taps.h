@@ -22,11 +22,15 @@ struct LayerTaps {
     // Inside the layers of `location_layers`: layer -> name -> tensor. Names: "<sub-layer>_before_norm",
     // "<sub-layer>_after_norm" with sub-layer self_attention, cross_attention or ffn.
     std::map<int64_t, std::map<std::string, at::Tensor>> locations;
+    // Where `variances` is asked for: sub-layer -> population variance of its output over all elements, one a layer.
+    std::map<std::string, std::vector<double>> variances;
   };
   std::map<std::string, Stack> stacks;  // "encoder", "decoder"
 
   // Layers (from 0) whose inner places are kept. Asking for any costs the fusion of sum and norm there.
   std::set<int64_t> location_layers;
+  // Asks for the variances of sub-layers' outputs: one more reading of each.
+  bool variances = false;
 };
 
 }  // namespace strata::model

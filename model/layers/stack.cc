@@ -1,6 +1,17 @@
 #include "model/layers/stack.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
 namespace strata::model {
+namespace {
+
+double PopulationVariance(const at::Tensor& x) {
+  const at::NoGradGuard no_grad;
+  return at::var(x.detach(), /*unbiased=*/false).item<double>();
+}
+
+}  // namespace
 
 Stack::Stack(const ModelConfig& config, const std::string& name, int64_t layers, bool cross, ParameterStore& parameters)
     : name_(name), config_(config) {
@@ -36,7 +47,12 @@ at::Tensor Stack::Run(const at::Tensor& x_ND, const Runner& run, Pass& pass) {
     at::Tensor x = input;
     for (int64_t s = 0; s < count; ++s) {
       const Place at{.layer = layer, .sublayer = s, .kind = kinds_[s], .last = s + 1 == count, .pass = &pass};
-      x = scheme_->Sublayer(at, x, [&](const at::Tensor& h_ND) { return run(layer, at.kind, h_ND); }, input);
+      const auto sublayer = [&](const at::Tensor& h_ND) {
+        const Branch branch = run(layer, at.kind, h_ND);
+        if (taps != nullptr && pass.taps()->variances) taps->variances[NameOf(at.kind)].push_back(PopulationVariance(branch.value_ND));
+        return branch;
+      };
+      x = scheme_->Sublayer(at, x, sublayer, input);
     }
     if (taps != nullptr) taps->outputs_ND.push_back(x);
     if (!scheme_->KeepsHistory()) history.clear();

@@ -27,6 +27,13 @@ TEST(InverseSquareRootTest, RatesAreFairseqs) {
   }
 }
 
+TEST(InverseSquareRootNoWarmupTest, StartsAtThePeakAndHalvesAfterThreeOffsets) {
+  const InverseSquareRootNoWarmup schedule{.peak = 2e-3, .offset = 100};
+  EXPECT_EQ(schedule.At(0), 2e-3);
+  EXPECT_NEAR(schedule.At(100), 2e-3 / std::sqrt(2.0), 1e-18);
+  EXPECT_NEAR(schedule.At(300), 1e-3, 1e-18);
+}
+
 std::vector<NamedParameter> Parameters() {
   at::manual_seed(1);
   std::vector<NamedParameter> parameters{

@@ -11,4 +11,9 @@ double InverseSquareRoot::At(int64_t done) const {
   return peak * std::sqrt(warm) / std::sqrt(n);
 }
 
+double InverseSquareRootNoWarmup::At(int64_t done) const {
+  const auto n = static_cast<double>(done), p = static_cast<double>(offset);
+  return peak * std::sqrt(p / (p + n));
+}
+
 }  // namespace strata::model

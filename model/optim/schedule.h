@@ -16,4 +16,13 @@ struct InverseSquareRoot {
   double At(int64_t done) const;
 };
 
+// T-Fixup's, without a warm-up: peak * sqrt(offset / (offset + n)). offset >= 1.
+struct InverseSquareRootNoWarmup {
+  double peak = 1e-3;
+  int64_t offset = 4000;
+
+  // As above: the first update runs at `peak`.
+  double At(int64_t done) const;
+};
+
 }  // namespace strata::model
