@@ -98,7 +98,7 @@ std::string Differences(const std::string& theirs, const std::vector<std::string
 void CheckIdentity(const fs::path& file, const std::map<std::string, std::string>& metadata,
                    const CheckpointIdentity& identity, const std::vector<std::string>& prefixes) {
   std::string differences = Differences(metadata.at("spec"), identity.spec_lines, prefixes);
-  if (metadata.at("dataset_digest") != identity.dataset_digest) {
+  if (!identity.dataset_digest.empty() && metadata.at("dataset_digest") != identity.dataset_digest) {
     differences += (differences.empty() ? "" : "; ") + std::string("the dataset is another one");
   }
   if (differences.empty()) return;
@@ -119,13 +119,21 @@ model::SafetensorsReader OpenCheckpoint(const fs::path& file) {
   return reader;
 }
 
+std::string Shape(const at::Tensor& tensor) {
+  std::ostringstream text;
+  text << tensor.sizes();
+  return text.str();
+}
+
 void CopyInto(const model::SafetensorsReader& reader, const fs::path& file, const std::string& prefix,
               const std::vector<model::NamedParameter>& targets) {
   at::NoGradGuard no_grad;
   for (const auto& [name, tensor] : targets) {
     const at::Tensor stored = reader.Get(prefix + name);
     if (stored.sizes() != tensor.sizes() || stored.scalar_type() != tensor.scalar_type()) {
-      throw std::runtime_error(file.string() + " holds \"" + prefix + name + "\" in another shape or type.");
+      throw Failure(Cause::kBadSpec, "Checkpoint " + file.string() + " holds \"" + prefix + name + "\" as " + Shape(stored) +
+                                         ", but the model of this spec and dataset has " + Shape(tensor) +
+                                         ": it is of another vocabulary or model. Give the dataset that it was trained on.");
     }
     tensor.detach().copy_(stored);
   }
@@ -194,31 +202,47 @@ std::string CheckpointStore::SaveResumable(const model::Adam& adam, const at::Te
   char file[64];
   std::snprintf(file, sizeof file, "update-%08lld.safetensors", static_cast<long long>(state.update));
   Commit(file, "resumable", state.update, tensors, metadata);
-  DropOld();
+  DropOld("resumable", keep_);
   return folder_.filename().string() + "/" + file;
 }
 
 void CheckpointStore::SaveWeights(const std::string& kind, const std::vector<model::NamedParameter>& parameters,
                                   int64_t update, const CheckpointIdentity& identity) {
+  SaveWeightsAs(kind + ".safetensors", kind, parameters, update, identity);
+}
+
+void CheckpointStore::SaveEpoch(int64_t epoch, int64_t keep, const std::vector<model::NamedParameter>& parameters,
+                                int64_t update, const CheckpointIdentity& identity) {
+  // Later ones are of an attempt that was killed; they are written again.
+  std::erase_if(entries_, [&](const Entry& entry) { return entry.kind == "epoch" && entry.update > update; });
+  char file[64];
+  std::snprintf(file, sizeof file, "epoch-%08lld.safetensors", static_cast<long long>(epoch));
+  SaveWeightsAs(file, "epoch", parameters, update, identity);
+  DropOld("epoch", keep);
+}
+
+void CheckpointStore::SaveWeightsAs(const std::string& file, const std::string& kind,
+                                    const std::vector<model::NamedParameter>& parameters, int64_t update,
+                                    const CheckpointIdentity& identity) {
   model::NamedTensors tensors;
   for (const auto& [name, tensor] : parameters) tensors.emplace_back("model." + name, tensor);
   auto metadata = Metadata(identity, update);
   metadata["content_sha256"] = TensorsHash(tensors);
-  Commit(kind + ".safetensors", kind, update, tensors, metadata);
+  Commit(file, kind, update, tensors, metadata);
 }
 
-void CheckpointStore::DropOld() {
-  std::vector<Entry> resumable;
+void CheckpointStore::DropOld(const std::string& kind, int64_t keep) {
+  std::vector<Entry> all;
   for (const Entry& entry : entries_) {
-    if (entry.kind == "resumable") resumable.push_back(entry);
+    if (entry.kind == kind) all.push_back(entry);
   }
-  if (resumable.size() <= static_cast<size_t>(keep_)) return;
-  std::sort(resumable.begin(), resumable.end(), [](const Entry& a, const Entry& b) { return a.update < b.update; });
-  resumable.resize(resumable.size() - static_cast<size_t>(keep_));
-  for (const Entry& old : resumable)
+  if (all.size() <= static_cast<size_t>(keep)) return;
+  std::sort(all.begin(), all.end(), [](const Entry& a, const Entry& b) { return a.update < b.update; });
+  all.resize(all.size() - static_cast<size_t>(keep));
+  for (const Entry& old : all)
     std::erase_if(entries_, [&](const Entry& entry) { return entry.file == old.file; });
   WriteIndex();  // first, so that the index never names what is gone
-  for (const Entry& old : resumable) fs::remove(folder_ / old.file);
+  for (const Entry& old : all) fs::remove(folder_ / old.file);
 }
 
 void CheckpointStore::WriteIndex() const {

@@ -35,7 +35,7 @@ struct TrainingState {
 // What a checkpoint may be continued with, and who wrote it.
 struct CheckpointIdentity {
   std::vector<std::string> spec_lines;  // TrainingLines of the spec
-  std::string dataset_digest;
+  std::string dataset_digest;           // empty: any
   int64_t world_size = 1, threads = 1;
   std::string isa, device, libtorch;
 };
@@ -60,6 +60,10 @@ class CheckpointStore {
   // Writes best.safetensors or final.safetensors ("best", "final"): weights only. Emits `checkpoint`.
   void SaveWeights(const std::string& kind, const std::vector<model::NamedParameter>& parameters, int64_t update,
                    const CheckpointIdentity& identity);
+  // Writes epoch-<n>.safetensors, weights only, after epoch `epoch` (from 1); keeps the last `keep` of them. Emits
+  // `checkpoint`.
+  void SaveEpoch(int64_t epoch, int64_t keep, const std::vector<model::NamedParameter>& parameters, int64_t update,
+                 const CheckpointIdentity& identity);
 
   // Restores the newest intact checkpoint into `adam`, and returns its state; nothing if there is none. One that is
   // damaged is passed over with a warning. Failure: bad_spec where the newest was written by another spec or dataset,
@@ -80,7 +84,9 @@ class CheckpointStore {
               const std::map<std::string, std::string>& metadata);
   void ReadIndex();
   void WriteIndex() const;
-  void DropOld();
+  void SaveWeightsAs(const std::string& file, const std::string& kind, const std::vector<model::NamedParameter>& parameters,
+                     int64_t update, const CheckpointIdentity& identity);
+  void DropOld(const std::string& kind, int64_t keep);
   Restored Load(const Entry& entry, model::Adam& adam, const CheckpointIdentity& identity);
 
   std::filesystem::path folder_;
@@ -90,7 +96,7 @@ class CheckpointStore {
 };
 
 // Copies the weights of any checkpoint into `parameters` and returns its update. Failure: checkpoint_corrupt for a file
-// that is damaged, bad_spec where it was written for another task, model or dataset.
+// that is damaged, bad_spec where it was written for another task, model, vocabulary or dataset.
 int64_t LoadWeights(const std::filesystem::path& file, const std::vector<model::NamedParameter>& parameters,
                     const CheckpointIdentity& identity);
 

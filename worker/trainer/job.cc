@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "model/diagnostics/inspect.h"
 #include "model/tasks/registry.h"
 #include "worker/trainer/failure.h"
 
@@ -31,7 +32,9 @@ std::unique_ptr<model::SequenceModel> MakeModel(const Job& job, const model::Man
   std::unique_ptr<model::SequenceModel> model;
   try {
     at::manual_seed(seed);
-    model = model::CreateModel(ToModelConfig(job.spec, manifest.vocabulary_size));
+    const model::ModelConfig config = ToModelConfig(job.spec, manifest.vocabulary_size);
+    model::CheckLocationLayers(job.spec.diagnostics.location_layers, config);
+    model = model::CreateModel(config);
   } catch (const std::invalid_argument& error) {
     throw Failure(Cause::kBadSpec, error.what());
   }

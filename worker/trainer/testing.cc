@@ -95,15 +95,21 @@ json SmallSpec() {
   return json::parse(R"({
     "task": {"kind": "translation", "dataset": "reversed"},
     "model": {"scheme": "b2t", "depth": "2L-2L", "dim": 16, "ffn_dim": 32, "heads": 2, "share_embeddings": "all", "dropout": 0.1,
-              "attention_dropout": 0, "activation_dropout": 0, "rescale_init": false},
+              "attention_dropout": 0, "activation_dropout": 0, "rescale_init": false, "depth_scaled_init": false,
+              "scheme_options": "", "word_dropout": 0, "adaptive_cutoffs": "", "adaptive_factor": 4, "adaptive_softmax_dropout": 0,
+              "convolution_channels": 1024},
     "train": {"updates": 24, "max_tokens": 96, "max_sentences": 0, "update_frequency": 2, "learning_rate": 0.005, "warmup": 8,
               "warmup_init_learning_rate": 1e-07, "adam_beta1": 0.9, "adam_beta2": 0.98, "adam_epsilon": 1e-08, "weight_decay": 0,
               "label_smoothing": 0.1, "clip_norm": 0.5, "seed": "1", "validate_every": 6, "validation_sentences": 0, "log_every": 5,
               "checkpoint_every": 0, "checkpoint_seconds": 600, "keep_checkpoints": 2, "on_divergence": "stop", "judge_after": 400,
-              "max_length": 0},
+              "max_length": 0, "schedule": "scheme", "decay_offset": 4000, "smooth_over": "vocabulary", "validation_split": "valid",
+              "keep_epoch_checkpoints": 0, "block_tokens": 512, "frequency_masks": 0, "frequency_mask_bins": 27, "time_masks": 0,
+              "time_mask_frames": 100},
     "evaluate": [{"metric": "bleu", "split": "test", "sentences": 0, "beam": 2, "length_penalty": 1, "max_length_a": 0,
-                  "max_length_b": 20, "checkpoint": "final"}],
-    "diagnostics": {"gradient_norms_every": 4},
+                  "max_length_b": 20, "checkpoint": "final", "average_last": 10, "length_penalties": "", "n_best": 1,
+                  "window_tokens": 0, "context_tokens": 0}],
+    "diagnostics": {"gradient_norms_every": 4, "location_layers": "", "locations_every": 0, "similarity_every": 0,
+                    "variances_every": 0},
     "resources": {"ranks": 1, "threads": 1}})");
 }
 

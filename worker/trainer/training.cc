@@ -5,11 +5,39 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/optim/schedule.h"
+#include "model/residual/residual_scheme.h"
 #include "worker/trainer/failure.h"
+#include "worker/trainer/initialisation.h"
 
 namespace strata::trainer {
 
 namespace {
+
+// What train.schedule comes to.
+std::string ScheduleName(const TrialSpec& spec) {
+  if (spec.train.schedule != "scheme") return spec.train.schedule;
+  return model::DescribeScheme(spec.model.scheme).schedule;
+}
+
+// Updates of warm-up: none in a schedule without.
+int64_t Warmup(const TrialSpec& spec) { return ScheduleName(spec) == "inverse_sqrt" ? spec.train.warmup : 0; }
+
+std::function<double(int64_t)> LearningRate(const TrialSpec& spec) {
+  const TrainSpec& train = spec.train;
+  const std::string name = ScheduleName(spec);
+  if (name == "inverse_sqrt") {
+    return [schedule = model::InverseSquareRoot{.peak = train.learning_rate,
+                                                .warmup = train.warmup,
+                                                .initial = train.warmup_init_learning_rate}](int64_t done) { return schedule.At(done); };
+  }
+  if (name == "inverse_sqrt_no_warmup") {
+    return [schedule = model::InverseSquareRootNoWarmup{.peak = train.learning_rate, .offset = train.decay_offset}](int64_t done) {
+      return schedule.At(done);
+    };
+  }
+  throw Failure(Cause::kBadSpec, "train.schedule: \"" + name + "\" is no schedule. Choose inverse_sqrt or inverse_sqrt_no_warmup.");
+}
 
 // Adds what was seen to what had been: not finite once is not finite until it is cleared.
 void Remember(double value, double* seen) {
@@ -39,15 +67,15 @@ Training::Training(const Job& job)
                                    .epsilon = spec_.adam_epsilon,
                                    .weight_decay = spec_.weight_decay}),
       order_(batches_, static_cast<uint64_t>(spec_.seed), spec_.update_frequency),
-      schedule_{.peak = spec_.learning_rate, .warmup = spec_.warmup, .initial = spec_.warmup_init_learning_rate},
-      validator_(std::make_unique<Validator>(job, manifest_, *model_)),
+      learning_rate_(LearningRate(job.spec)),
+      validator_(std::make_unique<Validator>(job, manifest_, *model_, spec_.max_tokens)),
       checkpoints_(job.out / "checkpoints", spec_.keep_checkpoints, job.events),
       identity_(Identity(job, manifest_)),
       progress_(job.events, spec_.updates),
       last_checkpoint_(std::chrono::steady_clock::now()) {
   judge_.emplace(model::JudgeSettings{
       .unigram_nll = model::UnigramNll(*examples_, validator_->examples(), static_cast<size_t>(manifest_.vocabulary_size)),
-      .warmup = spec_.warmup,
+      .warmup = Warmup(job.spec),
       .judge_after = spec_.judge_after});
   Start();
 }
@@ -78,17 +106,16 @@ void Training::Start() {
                       " training examples are longer than train.max_length " + std::to_string(spec_.max_length) +
                       " and are left out.");
   }
-  if (!restored && model_->NeedsProfile())
-    model_->Profile(model::ToDevice(examples_->Collate(batches_[order_.Next()[0]]), job_.environment.device));
-  order_.Seek(state_.position);
+  if (!restored) Initialise(job_, *examples_, batches_, *model_);
+}
+
+bool Training::Ended() const {
+  return state_.update >= spec_.updates || (judge_->verdict() && spec_.on_divergence == "stop");
 }
 
 void Training::Run() {
   if (state_.validations.empty()) Validate();
-  const auto ended = [this] {
-    return state_.update >= spec_.updates || (judge_->verdict() && spec_.on_divergence == "stop");
-  };
-  while (!ended()) {
+  while (!Ended()) {
     if (job_.control->StopRequested()) {
       const std::string file = SaveCheckpoint();
       progress_.Report(state_.update);
@@ -97,10 +124,17 @@ void Training::Run() {
       return;
     }
     Update();
-    if (Due(spec_.validate_every)) Validate();
-    row_.Emit(*job_.events, state_.update);
-    row_ = {};
-    if (!ended() && CheckpointDue()) SaveCheckpoint();
+    if (Due(spec_.validate_every)) {
+      Validate();
+    } else {
+      Diagnose(nullptr);
+      EmitRow();
+    }
+    if (spec_.keep_epoch_checkpoints > 0 && EpochEnded()) {
+      checkpoints_.SaveEpoch(state_.position.epoch + 1, spec_.keep_epoch_checkpoints, adam_.flat().parameters(), state_.update,
+                             identity_);
+    }
+    if (!Ended() && CheckpointDue()) SaveCheckpoint();
   }
   Finish();
 }
@@ -126,20 +160,16 @@ void Training::Update() {
     const double scale = 1 / static_cast<double>(tokens);
     const double gradient_norm = adam_.flat().GradientNorm(scale);
     const double clip = spec_.clip_norm > 0 ? std::min(1.0, spec_.clip_norm / (gradient_norm + 1e-6)) : 1.0;
-    const double learning_rate = schedule_.At(state_.update);
+    const double learning_rate = learning_rate_(state_.update);
     ++state_.update;
     state_.position = order_.position();
-    const int64_t norms_every = job_.spec.diagnostics.gradient_norms_every;
-    if (norms_every > 0 && state_.update % norms_every == 0) {
+    if (Due(job_.spec.diagnostics.gradient_norms_every)) {
       row_.Vectors("gradient_norm_parameters", model::ParameterGradientNorms(adam_.flat(), model_->config(), scale));
     }
     adam_.Step(learning_rate, static_cast<double>(tokens) / clip);
     Remember(state_.loss_sum, &state_.loss_seen);
     Remember(gradient_norm, &state_.gradient_norm_seen);
     if (Due(spec_.log_every)) TrainingRow(gradient_norm, learning_rate);
-    if (norms_every > 0 && state_.update % norms_every == 0 && !Due(spec_.validate_every)) {
-      row_.Vectors("gradient_norm_output", validator_->OutputNorms());
-    }
     progress_.Step(state_.update, tokens);
   } catch (const std::exception& error) {
     TellBatch(error);
@@ -180,16 +210,32 @@ void Training::Validate() {
   const std::optional<model::Verdict> verdict = judge_->Add(state_.validations.back());
   row_.Scalar("valid_nll", nll);
   row_.Scalar("gradient_ratio", ratio);
-  const int64_t norms_every = job_.spec.diagnostics.gradient_norms_every;
-  if (norms_every > 0 && state_.update % norms_every == 0) row_.Vectors("gradient_norm_output", norms);
-  row_.Emit(*job_.events, state_.update);
-  row_ = {};
+  Diagnose(&norms);
+  EmitRow();
   if (verdict) ReportVerdict(*verdict);
   if (nll < best) {
     state_.best_update = state_.update;
     checkpoints_.SaveWeights("best", adam_.flat().parameters(), state_.update, identity_);
   }
   progress_.Enter("train", state_.update);
+}
+
+void Training::Diagnose(const model::NormsByStack* norms) {
+  const DiagnosticsSpec& spec = job_.spec.diagnostics;
+  const bool norms_due = Due(spec.gradient_norms_every);
+  if (norms_due && norms != nullptr) row_.Vectors("gradient_norm_output", *norms);
+  model::Inspection wanted{.similarity = Due(spec.similarity_every), .variances = Due(spec.variances_every)};
+  if (!spec.location_layers.empty() && Due(spec.locations_every)) wanted.location_layers = spec.location_layers;
+  if ((!norms_due || norms != nullptr) && !wanted.any()) return;
+  progress_.Enter("validate", state_.update);
+  if (norms_due && norms == nullptr) row_.Vectors("gradient_norm_output", validator_->OutputNorms());
+  if (wanted.any()) row_.Vectors(validator_->Inspect(wanted));
+  progress_.Enter("train", state_.update);
+}
+
+void Training::EmitRow() {
+  row_.Emit(*job_.events, state_.update);
+  row_ = {};
 }
 
 void Training::ReportVerdict(const model::Verdict& verdict) {

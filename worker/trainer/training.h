@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,7 +11,6 @@
 #include "model/data/batching.h"
 #include "model/diagnostics/divergence.h"
 #include "model/optim/adam.h"
-#include "model/optim/schedule.h"
 #include "worker/trainer/job.h"
 #include "worker/trainer/measurements.h"
 #include "worker/trainer/progress.h"
@@ -35,14 +35,18 @@ class Training {
   void AccumulateGradients(const std::vector<uint32_t>& batches, int64_t* tokens);
   void TrainingRow(double gradient_norm, double learning_rate);
   void Validate();
+  // Adds what is due of the layers to the row; `norms`: gradient norms that a validation has measured already, or null.
+  void Diagnose(const model::NormsByStack* norms);
+  void EmitRow();
+  bool Ended() const;
+  bool EpochEnded() const { return state_.position.batch == static_cast<int64_t>(batches_.size()); }
   void ReportVerdict(const model::Verdict& verdict);
   bool CheckpointDue();
   std::string SaveCheckpoint();
   void Finish();
   [[noreturn]] void TellBatch(const std::exception& error) const;
-  bool Due(int64_t every) const {
-    return every > 0 && (state_.update % every == 0 || state_.update == job_.spec.train.updates);
-  }
+  // The last update is always due, a verdict's too.
+  bool Due(int64_t every) const { return every > 0 && (state_.update % every == 0 || Ended()); }
 
   const Job& job_;
   const TrainSpec& spec_;
@@ -52,14 +56,13 @@ class Training {
   std::unique_ptr<model::SequenceModel> model_;
   model::Adam adam_;
   model::EpochOrder order_;
-  model::InverseSquareRoot schedule_;
+  std::function<double(int64_t)> learning_rate_;  // of the update after so many
   std::unique_ptr<Validator> validator_;
   std::optional<model::Judge> judge_;
   CheckpointStore checkpoints_;
   CheckpointIdentity identity_;
   TrainingState state_;
   MeasurementRow row_;
-  model::NormsByStack parameter_norms_;
   std::string batch_shape_;  // of the batch that is being worked on
   Progress progress_;
   std::chrono::steady_clock::time_point last_checkpoint_;

@@ -4,17 +4,31 @@
 #include <ATen/core/grad_mode.h>
 
 #include "model/diagnostics/divergence.h"
+#include "worker/trainer/failure.h"
 
 namespace strata::trainer {
+namespace {
 
-Validator::Validator(const Job& job, const model::Manifest& manifest, model::SequenceModel& model)
+std::unique_ptr<model::Examples> OpenValidation(const Job& job, const model::Manifest& manifest) {
+  const std::string& split = job.spec.train.validation_split;
+  if (!manifest.splits.contains(split)) {
+    std::string known;
+    for (const auto& [name, unused] : manifest.splits) known += (known.empty() ? "" : ", ") + name;
+    throw Failure(Cause::kDataError, "train.validation_split is \"" + split + "\", but dataset " + manifest.name +
+                                         " has only the splits " + known + ". Name one of them, or prepare the dataset with a " +
+                                         split + " split.");
+  }
+  return OpenExamples(job, manifest, split,
+                      {.limit = static_cast<uint64_t>(job.spec.train.validation_sentences), .block_tokens = job.spec.train.block_tokens});
+}
+
+}  // namespace
+
+Validator::Validator(const Job& job, const model::Manifest& manifest, model::SequenceModel& model, int64_t max_tokens)
     : model_(model),
       device_(job.environment.device),
-      examples_(OpenExamples(job, manifest, job.spec.train.validation_split,
-                             {.limit = static_cast<uint64_t>(job.spec.train.validation_sentences),
-                              .block_tokens = job.spec.train.block_tokens})),
-      batches_(model::FixedBatches(
-          *examples_, {.max_tokens = job.spec.train.max_tokens, .max_sentences = job.spec.train.max_sentences})),
+      examples_(OpenValidation(job, manifest)),
+      batches_(model::FixedBatches(*examples_, {.max_tokens = max_tokens, .max_sentences = job.spec.train.max_sentences})),
       fixed_batch_(model::ToDevice(examples_->Collate(batches_[batches_.size() / 2]), device_)) {}
 
 double Validator::Nll(const std::function<void(int64_t)>& after_batch) {

@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "model/diagnostics/gradient_norms.h"
+#include "model/diagnostics/inspect.h"
 #include "worker/trainer/job.h"
 
 namespace strata::trainer {
@@ -11,14 +11,17 @@ namespace strata::trainer {
 // Holds the validation pairs and their batches, the same at every validation. Not thread-safe.
 class Validator {
  public:
-  // `model` must outlive it.
-  Validator(const Job& job, const model::Manifest& manifest, model::SequenceModel& model);
+  // Batches of at most `max_tokens`. `model` must outlive it. Failure (data_error) where the dataset lacks
+  // train.validation_split.
+  Validator(const Job& job, const model::Manifest& manifest, model::SequenceModel& model, int64_t max_tokens);
 
   // Plain NLL, nats a target token (ends of sentence included), dropout off. Calls `after_batch` after each batch.
   double Nll(const std::function<void(int64_t tokens)>& after_batch);
 
   // Gradient norms at the layers' outputs on the fixed batch: the middle one of the batches in order of length.
   model::NormsByStack OutputNorms() { return model::OutputGradientNorms(model_, fixed_batch_); }
+  // Whatever else is wanted of the layers, on the same batch.
+  model::Vectors Inspect(const model::Inspection& wanted) { return model::Inspect(model_, fixed_batch_, wanted); }
 
   const model::Examples& examples() const { return *examples_; }
 
