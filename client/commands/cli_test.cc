@@ -62,7 +62,7 @@ grid: {scheme: [post_ln, b2t], depth: [3L-3L]}
 
 TEST_F(CliTest, EverySubcommandExplainsItself) {
   for (const char* command :
-       {"up",       "down",      "submit",    "list",      "describe",     "watch",       "logs",
+       {"plan",     "probe",     "up",       "down",      "submit",    "list",      "describe",     "watch",       "logs",
         "cancel",   "retry",     "wait",      "metrics",   "report",       "checkpoints", "workers",
         "data add", "data list", "data show", "spec init", "spec explain", "spec schema", "completion"}) {
     const Outcome outcome = Run(std::string(command) + " --help");

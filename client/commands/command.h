@@ -54,6 +54,8 @@ absl::Status Verdict(const v1::Experiment& experiment);
 void AddUp(CLI::App& app, Context& context);
 void AddDown(CLI::App& app, Context& context);
 void AddSubmit(CLI::App& app, Context& context);
+void AddPlan(CLI::App& app, Context& context);
+void AddProbe(CLI::App& app, Context& context);
 void AddList(CLI::App& app, Context& context);
 void AddDescribe(CLI::App& app, Context& context);
 void AddWatch(CLI::App& app, Context& context);
@@ -66,6 +68,7 @@ void AddReport(CLI::App& app, Context& context);
 void AddCheckpoints(CLI::App& app, Context& context);
 void AddWorkers(CLI::App& app, Context& context);
 void AddData(CLI::App& app, Context& context);
+void AddScore(CLI::App& app, Context& context);
 void AddSpec(CLI::App& app, Context& context);
 void AddCompletion(CLI::App& app, Context& context);
 

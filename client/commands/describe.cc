@@ -1,9 +1,11 @@
 #include "client/commands/command.h"
 #include "client/format.h"
+#include "client/initialisations.h"
 #include "client/measurements.h"
 #include "client/names.h"
 #include "client/progress.h"
 #include "client/table.h"
+#include "nlohmann/json.hpp"
 #include "server/base/spec/spec.h"
 
 namespace strata::client {
@@ -11,6 +13,16 @@ namespace {
 
 void Line(const std::string& key, const std::string& value) {
   if (!value.empty()) std::printf("%-14s %s\n", key.c_str(), value.c_str());
+}
+
+// What Describe says beyond the state, which stands in a column of its own: "trained as e-0/t1".
+std::string Note(const v1::Trial& trial) {
+  const std::string words = Describe(trial), state = StateName(trial.state());
+  if (words.rfind(state, 0) != 0) return words;
+  std::string note = words.substr(std::min(words.size(), state.size() + 2));  // " ("
+  if (const size_t between = note.find(") ("); between != std::string::npos) note.replace(between, 3, ", ");
+  if (!note.empty() && note.back() == ')') note.pop_back();
+  return note;
 }
 
 absl::Status DescribeExperiment(const Context& context, const std::string& name) {
@@ -22,11 +34,15 @@ absl::Status DescribeExperiment(const Context& context, const std::string& name)
   if (!experiment.ok()) return experiment.status();
   const auto trials = ListTrials(connection, name);
   if (!trials.ok()) return trials.status();
+  const auto groups = CompareTrials(connection, *trials);
+  if (!groups.ok()) return groups.status();
   if (context.json()) {
     v1::WatchExperimentResponse both;
     *both.mutable_experiment() = *experiment;
     for (const auto& trial : *trials) *both.add_trials() = trial;
-    PrintJson(both);
+    auto document = nlohmann::ordered_json::parse(ToJson(both));
+    document["matched_comparison"] = nlohmann::ordered_json::parse(ToJson(*groups));
+    std::printf("%s\n", document.dump(1).c_str());
     return absl::OkStatus();
   }
   Line("experiment", ShortName(name));
@@ -36,14 +52,14 @@ absl::Status DescribeExperiment(const Context& context, const std::string& name)
   std::puts("");
   Table table({"TRIAL", "SCHEME", "DEPTH", ">SEED", "STATE", ">UPDATE", ">BEST NLL", ">FINAL NLL", "NOTE"});
   for (const auto& trial : *trials) {
-    const std::string words = Describe(trial);
     table.Add({LastPart(trial.name()), trial.spec().model().scheme(), trial.spec().model().depth(),
                std::to_string(trial.spec().train().seed()), StateName(trial.state()),
-               std::to_string(trial.updates_done()) + "/" + std::to_string(trial.updates()),
+               trial.updates() == 0 ? "-" : std::to_string(trial.updates_done()) + "/" + std::to_string(trial.updates()),
                FormatNll(trial.has_best_nll(), trial.best_nll()), FormatNll(trial.has_final_nll(), trial.final_nll()),
-               words == StateName(trial.state()) ? "" : words});
+               Note(trial)});
   }
   std::fputs(table.Text().c_str(), stdout);
+  if (!groups->empty()) std::printf("\nMatched comparison\n%s", Text(*groups).c_str());
   return absl::OkStatus();
 }
 
@@ -81,12 +97,14 @@ absl::Status DescribeTrial(const Context& context, const std::string& name) {
   }
   Line("trial", ShortName(name));
   Line("state", Describe(*trial));
-  Line("updates", std::to_string(trial->updates_done()) + " of " + std::to_string(trial->updates()));
+  if (trial->updates() > 0)
+    Line("updates", std::to_string(trial->updates_done()) + " of " + std::to_string(trial->updates()));
   Line("best NLL", FormatNll(trial->has_best_nll(), trial->best_nll()));
   Line("final NLL", FormatNll(trial->has_final_nll(), trial->final_nll()));
   Line("unigram NLL", FormatNll(trial->has_unigram_nll(), trial->unigram_nll()));
   Line("evidence", trial->evidence());
   Line("trained as", ShortName(trial->reused_from()));
+  Line("goes on from", ShortName(trial->extended_from()));
   Line("fingerprint", trial->fingerprint());
   Line("dataset", trial->spec().task().dataset() + " " + trial->dataset_digest());
   Line("weights", trial->weights_sha256());
