@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -28,7 +29,7 @@ std::vector<int> MeasuredLayers(const v1::TrialSpec& spec, const std::string& st
   const int last = LayersOf(spec, stack);
   const std::string& chosen = spec.diagnostics().location_layers();
   std::vector<int> layers;
-  for (const std::string text : absl::StrSplit(chosen, ',', absl::SkipWhitespace())) {
+  for (const absl::string_view text : absl::StrSplit(chosen, ',', absl::SkipWhitespace())) {
     int layer = 0;
     const std::string name(absl::StripAsciiWhitespace(text));
     if (name == "last") layer = last;
