@@ -90,6 +90,34 @@ std::vector<Document> AlignDescriptions(std::string_view packages, std::string_v
   return documents;
 }
 
+std::vector<Document> HeadlinesOfDescriptions(std::string_view packages, std::string_view english) {
+  const auto sources = ByHash(packages, "Source");
+  std::vector<Document> documents;
+  std::unordered_map<std::string, size_t> places;
+  ForEachStanza(english, {}, [&](Stanza& stanza) {
+    const auto source = sources.find(stanza["Description-md5"]);
+    const std::string name = "headlines/" + Family(source == sources.end() ? stanza["Package"] : source->second);
+    const auto [place, is_new] = places.emplace(name, documents.size());
+    if (is_new) documents.push_back({.name = name, .pairs = {}});
+    const auto paragraphs = Paragraphs(stanza["Description-en"]);
+    std::string text;
+    for (size_t i = 1; i < paragraphs.size(); ++i) text += paragraphs[i] + " ";
+    documents[place->second].pairs.push_back({text, paragraphs[0]});
+  });
+  return documents;
+}
+
+PartText ReadHeadlines(Apt& apt) {
+  const AptIndex packages = apt.Index("main/Packages"), english = apt.Index("main/i18n/Translation-en");
+  PartText part;
+  part.documents = HeadlinesOfDescriptions(model::ReadFile(packages.file), model::ReadFile(english.file));
+  for (const AptIndex* index : {&packages, &english}) {
+    part.provenance.push_back(
+        {"descriptions", index->release, "", index->sha256, "as the packages that are described"});
+  }
+  return part;
+}
+
 PartText ReadDescriptions(Apt& apt) {
   const AptIndex packages = apt.Index("main/Packages");
   const AptIndex english = apt.Index("main/i18n/Translation-en"), german = apt.Index("main/i18n/Translation-de");

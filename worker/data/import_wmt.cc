@@ -61,8 +61,7 @@ struct Segment {
 };
 
 std::vector<Segment> ReadSgml(const std::filesystem::path& path) {
-  std::string all;
-  for (const std::string_view line : TextLines(path).lines()) all.append(line).append("\n");
+  const std::string all = Joined(TextLines(path).lines());
   std::vector<Segment> segments;
   std::string document;
   for (size_t at = all.find('<'); at != std::string::npos; at = all.find('<', at + 1)) {

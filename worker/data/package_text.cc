@@ -1,74 +1,14 @@
 // English-German text out of the files of Debian packages: LibreOffice's help, manuals of GNOME and Debian, manual
 // pages.
 #include <algorithm>
-#include <functional>
 #include <map>
-#include <optional>
-#include <set>
 
-#include "model/data/file.h"
-#include "model/data/shard.h"
 #include "worker/data/markup.h"
-#include "worker/data/process.h"
 #include "worker/data/sources.h"
-#include "worker/data/text_file.h"
+#include "worker/data/unpacked.h"
 
 namespace strata::data {
 namespace {
-
-namespace fs = std::filesystem;
-
-// The packages' files, unpacked beside the apt that fetched them; gone with this object.
-class Unpacked {
- public:
-  Unpacked(Apt& apt, const std::string& part, const std::vector<std::string>& names, const std::string& licence)
-      : folder_(apt.folder() / ("unpacked-" + part)) {
-    fs::remove_all(folder_);
-    for (const AptPackage& package : apt.Download(names)) {
-      const ProcessResult result = RunProcess({"dpkg-deb", "-x", package.file.string(), folder_.string()});
-      if (result.status != 0) {
-        throw model::DataError("Cannot unpack " + package.file.string() + ": " + result.errors);
-      }
-      provenance.push_back({part, "Debian package " + package.name, package.version, package.sha256, licence});
-    }
-  }
-  ~Unpacked() {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
-  Unpacked(const Unpacked&) = delete;
-  Unpacked& operator=(const Unpacked&) = delete;
-
-  // gzip's own recursion stops at links whose end it has renamed.
-  void Decompress(const fs::path& below) const {
-    RunProcess(
-        {"find", (folder_ / below).string(), "-type", "f", "-name", "*.gz", "-exec", "gzip", "-d", "-f", "{}", "+"});
-  }
-
-  // Calls visit(path within the packages) for every file below a folder, sorted.
-  void ForEachFile(const fs::path& below, const std::function<void(const std::string&)>& visit) const {
-    if (!fs::exists(folder_ / below)) return;
-    std::set<std::string> paths;
-    for (const auto& entry : fs::recursive_directory_iterator(folder_ / below)) {
-      if (entry.is_regular_file() && !entry.is_symlink())
-        paths.insert(entry.path().lexically_relative(folder_).string());
-    }
-    for (const std::string& path : paths) visit(path);
-  }
-
-  // A file's text; none if it is not there or no UTF-8.
-  std::optional<std::string> Text(const std::string& path) const {
-    if (!fs::is_regular_file(folder_ / path)) return std::nullopt;
-    std::string text = model::ReadFile(folder_ / path);
-    if (InvalidUtf8At(text) != std::string::npos) return std::nullopt;
-    return text;
-  }
-
-  std::vector<Provenance> provenance;
-
- private:
-  fs::path folder_;
-};
 
 std::string Replaced(std::string text, const std::string& from, const std::string& to) {
   const size_t at = text.find(from);

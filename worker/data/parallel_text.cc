@@ -57,7 +57,7 @@ bool HasControls(std::string_view text) {
 }
 
 // Why a tidied pair is not used; empty if it is.
-std::string Fault(const Pair& pair) {
+std::string Fault(const Pair& pair, PairKind kind) {
   if (pair.source.empty() || pair.target.empty()) return "empty";
   if (pair.source == pair.target) return "untranslated";
   if (!HasLetters(pair.source) || !HasLetters(pair.target)) return "no letters";
@@ -65,6 +65,7 @@ std::string Fault(const Pair& pair) {
   if (pair.source.find("<trans>") != std::string::npos || pair.target.find("<trans>") != std::string::npos) {
     return "untranslated";
   }
+  if (kind == PairKind::kHeadline) return pair.source.size() > pair.target.size() ? "" : "no longer than its headline";
   const double a = static_cast<double>(Characters(pair.source)) + 15,
                b = static_cast<double>(Characters(pair.target)) + 15;
   if (a > 2 * b || b > 2 * a) return "uneven lengths";
@@ -143,14 +144,21 @@ void AddParagraph(std::string_view source, std::string_view target, std::vector<
   for (size_t i = 0; i < sources.size(); ++i) pairs->push_back({sources[i], targets[i]});
 }
 
-SplitPairs HoldOut(const std::vector<Document>& documents) {
+Held HeldOut(std::string_view document) {
+  const uint64_t place = XXH3_64bits(document.data(), document.size()) % 1000;
+  return place < kTest ? Held::kTest : place < kHeldOut ? Held::kValid : Held::kTrain;
+}
+
+SplitPairs HoldOut(const std::vector<Document>& documents, PairKind kind) {
   SplitPairs splits;
   for (const Document& document : documents) {
-    const uint64_t place = XXH3_64bits(document.name.data(), document.name.size()) % 1000;
-    std::vector<Pair>& split = place < kTest ? splits.test : place < kHeldOut ? splits.valid : splits.train;
+    const Held held = HeldOut(document.name);
+    std::vector<Pair>& split = held == Held::kTest    ? splits.test
+                               : held == Held::kValid ? splits.valid
+                                                      : splits.train;
     for (const Pair& pair : document.pairs) {
       Pair tidied{Tidied(pair.source), Tidied(pair.target)};
-      const std::string fault = Fault(tidied);
+      const std::string fault = Fault(tidied, kind);
       if (fault.empty()) {
         split.push_back(std::move(tidied));
       } else {
@@ -169,7 +177,7 @@ SplitPairs HoldOut(const std::vector<Document>& documents) {
 }
 
 void WriteParallelText(const std::filesystem::path& folder, const SplitPairs& splits,
-                       const std::string& source_language, const std::string& target_language) {
+                       const std::string& source_ending, const std::string& target_ending) {
   for (const auto& [name, pairs] :
        {std::pair{"train", &splits.train}, {"valid", &splits.valid}, {"test", &splits.test}}) {
     std::string source, target;
@@ -177,8 +185,8 @@ void WriteParallelText(const std::filesystem::path& folder, const SplitPairs& sp
       source.append(pair.source).append("\n");
       target.append(pair.target).append("\n");
     }
-    model::WriteFileAtomically(folder / (std::string(name) + "." + source_language), source);
-    model::WriteFileAtomically(folder / (std::string(name) + "." + target_language), target);
+    model::WriteFileAtomically(folder / (std::string(name) + "." + source_ending), source);
+    model::WriteFileAtomically(folder / (std::string(name) + "." + target_ending), target);
   }
 }
 

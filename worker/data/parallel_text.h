@@ -25,6 +25,13 @@ struct SplitPairs {
   std::map<std::string, uint64_t> dropped;  // by reason, before splitting and after
 };
 
+// The split of a document, by the hash of its name: about 2 % for each of valid and test.
+enum class Held { kTrain, kValid, kTest };
+Held HeldOut(std::string_view document);
+
+// What the two sides of a pair are to one another.
+enum class PairKind { kTranslation, kHeadline };
+
 // Runs of white space become one space, none at the ends.
 std::string Tidied(std::string_view text);
 
@@ -34,15 +41,16 @@ std::vector<std::string> Sentences(std::string_view paragraph);
 // Adds the pairs of two aligned paragraphs: sentence by sentence where their numbers agree, else as one pair.
 void AddParagraph(std::string_view source, std::string_view target, std::vector<Pair>* pairs);
 
-// Tidies, drops what is no pair (empty, untranslated, of very uneven lengths, with control characters) and doubles;
+// Tidies, drops what is no pair (empty, both sides the same, with control characters; a translation of very uneven
+// lengths; a headline that is no shorter than its text) and doubles;
 // holds out about 2 % of the documents for each of valid and test, chosen by the hash of their names; then drops pairs
 // so that no side of a test pair stands in valid or train, and no side of a valid pair in train (compared without case
 // and punctuation at the ends). Same documents, same result.
-SplitPairs HoldOut(const std::vector<Document>& documents);
+SplitPairs HoldOut(const std::vector<Document>& documents, PairKind kind = PairKind::kTranslation);
 
-// The folder that `strata-data fetch` makes: train.en, train.de, ..., provenance.json.
-// Throws model::DataError when a file cannot be written.
-void WriteParallelText(const std::filesystem::path& folder, const SplitPairs& splits,
-                       const std::string& source_language, const std::string& target_language);
+// Writes train.SOURCE_ENDING, train.TARGET_ENDING, valid.*, test.* into a folder. Throws model::DataError when a file
+// cannot be written.
+void WriteParallelText(const std::filesystem::path& folder, const SplitPairs& splits, const std::string& source_ending,
+                       const std::string& target_ending);
 
 }  // namespace strata::data

@@ -9,6 +9,7 @@
 
 #include "worker/data/apt.h"
 #include "worker/data/parallel_text.h"
+#include "worker/data/running_text.h"
 
 namespace strata::data {
 
@@ -25,6 +26,20 @@ struct Part {
   std::string name, what;
   std::function<PartText(Apt&)> read;  // throws model::DataError
 };
+
+// A kind of English running text, and the packages that hold it.
+struct RunningTextPart {
+  std::string name, what;
+  std::function<std::vector<TextDocument>(Apt&, std::vector<Provenance>*)> read;  // throws model::DataError
+};
+
+// The parts of English running text, all of them used by default.
+const std::vector<RunningTextPart>& RunningTextParts();
+
+// Headlines: long descriptions of packages as the text, their synopsis as the headline; a document is a source package.
+PartText ReadHeadlines(Apt& apt);
+// The same from the text of two indices, for tests.
+std::vector<Document> HeadlinesOfDescriptions(std::string_view packages, std::string_view english);
 
 // The parts of English-German text, the default one first.
 const std::vector<Part>& EnglishGermanParts();
