@@ -2,158 +2,242 @@
 
 #include <ATen/ATen.h>
 
-#include <map>
+#include <algorithm>
+#include <charconv>
+#include <set>
 
-#include "model/data/file.h"
-#include "model/metrics/bleu.h"
-#include "model/metrics/text.h"
 #include "model/tasks/registry.h"
+#include "worker/trainer/average.h"
 #include "worker/trainer/failure.h"
 #include "worker/trainer/measurements.h"
-#include "worker/trainer/progress.h"
+#include "worker/trainer/scores.h"
 
 namespace strata::trainer {
 namespace {
 
-constexpr int64_t kMaxSentences = 64;  // decoded together
+std::vector<std::string> Items(const std::string& text) {
+  std::vector<std::string> items;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    std::string item = text.substr(begin, end - begin);
+    item.erase(0, item.find_first_not_of(' '));
+    item.erase(item.find_last_not_of(' ') + 1);
+    if (!item.empty()) items.push_back(std::move(item));
+    begin = end + 1;
+  }
+  return items;
+}
 
-using Scores = std::map<std::string, double>;
-using Lines = std::vector<std::string>;
+// evaluate[index], with what is wrong in it as a Failure that names it.
+class Evaluation {
+ public:
+  Evaluation(const TrialSpec& spec, int64_t index) : path_("evaluate[" + std::to_string(index) + "].") {
+    if (index < 0 || index >= static_cast<int64_t>(spec.evaluate.size())) {
+      throw Failure(Cause::kBadSpec, "--evaluation is " + std::to_string(index) + ", but the spec has " +
+                                         std::to_string(spec.evaluate.size()) + " evaluations, numbered from 0.");
+    }
+    spec_ = spec.evaluate[static_cast<size_t>(index)];
+    splits_ = Items(spec_.split);
+    CheckMetric(spec.task.kind);
+    CheckSplits();
+    if (spec_.n_best > spec_.beam) {
+      Refuse("n_best is " + std::to_string(spec_.n_best) + ", but beam is " + std::to_string(spec_.beam) +
+             ": that many hypotheses are never kept. Raise beam or lower n_best.");
+    }
+  }
 
-Scores ScoreBleu(const Lines& hypotheses, const Lines& references) {
-  const model::BleuScore bleu = model::Bleu(hypotheses, references);
-  Scores scores = {{"bleu", bleu.score}, {"bleu_brevity_penalty", bleu.brevity_penalty}};
-  for (size_t n = 0; n < bleu.precisions.size(); ++n)
-    scores["bleu_precision_" + std::to_string(n + 1)] = bleu.precisions[n];
+  const EvaluateSpec& spec() const { return spec_; }
+  const std::vector<std::string>& splits() const { return splits_; }
+  bool decodes() const { return decodes_; }
+
+  model::DecodeOptions Decoding(const std::string& split) const {
+    const auto own = penalties_.find(split);
+    model::DecodeOptions options = DecodeOptionsOf(spec_);
+    if (own != penalties_.end()) options.length_penalty = own->second;
+    return options;
+  }
+
+ private:
+  [[noreturn]] void Refuse(const std::string& why) const { throw Failure(Cause::kBadSpec, path_ + why); }
+
+  void CheckMetric(const std::string& task) {
+    try {
+      decodes_ = model::DescribeMetric(spec_.metric).decodes;
+      const std::vector<std::string>& metrics = model::DescribeTask(task).metrics;
+      if (std::find(metrics.begin(), metrics.end(), spec_.metric) == metrics.end()) {
+        std::string known;
+        for (const std::string& metric : metrics) known += (known.empty() ? "" : ", ") + metric;
+        Refuse("metric is " + spec_.metric + ", which does not score task.kind " + task + ". Choose one of: " + known +
+               ".");
+      }
+    } catch (const std::invalid_argument& error) {
+      Refuse(std::string("metric: ") + error.what());
+    }
+    if (!CanScore(spec_.metric, decodes_)) Refuse("metric: this build cannot score by " + spec_.metric + ".");
+  }
+
+  void CheckSplits() {
+    if (splits_.empty()) Refuse("split is empty. Name a split of the dataset, or several, comma-separated.");
+    if (std::set<std::string>(splits_.begin(), splits_.end()).size() != splits_.size())
+      Refuse("split is \"" + spec_.split + "\", which names a split twice. Name each once.");
+    for (const std::string& item : Items(spec_.length_penalties)) {
+      const size_t equals = std::min(item.find('='), item.size());
+      const std::string split = item.substr(0, equals), value = item.substr(std::min(equals + 1, item.size()));
+      double penalty = 0;
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), penalty);
+      if (error != std::errc() || end != value.data() + value.size() || !(penalty >= -10 && penalty <= 10))
+        Refuse("length_penalties: \"" + item + "\" is not SPLIT=VALUE with a value from -10 to 10.");
+      if (std::find(splits_.begin(), splits_.end(), split) == splits_.end())
+        Refuse("length_penalties names the split " + split + ", but split is \"" + spec_.split + "\".");
+      penalties_[split] = penalty;
+    }
+  }
+
+  std::string path_;
+  EvaluateSpec spec_;
+  std::vector<std::string> splits_;
+  std::map<std::string, double> penalties_;
+  bool decodes_ = true;
+};
+
+// What is needed of a split, opened before the first is scored, so that nothing is missing late.
+struct OpenedSplit {
+  std::string name;
+  std::unique_ptr<model::Examples> examples;
+  std::vector<std::string> references;  // where the metric decodes
+  uint64_t units = 0;                   // where it does not
+};
+
+std::vector<OpenedSplit> OpenSplits(const Job& job, const model::Manifest& manifest, const Evaluation& evaluation) {
+  std::vector<OpenedSplit> opened;
+  const int64_t sentences = evaluation.spec().sentences;
+  const model::ExampleOptions windows = WindowsOf(job.spec, evaluation.spec(), sentences);
+  for (const std::string& name : evaluation.splits()) {
+    OpenedSplit split{.name = name, .examples = OpenExamples(job, manifest, name, windows)};
+    if (split.examples->size() == 0) {
+      throw Failure(Cause::kDataError,
+                    "Split " + name + " of dataset " + manifest.name + " is empty. Evaluate another.");
+    }
+    if (evaluation.decodes()) {
+      split.references = ReadReferences(job, manifest, name, split.examples->size());
+    } else {
+      split.units = WordsAndLineEnds(job, manifest, name, sentences);
+    }
+    opened.push_back(std::move(split));
+  }
+  return opened;
+}
+
+// Of each split under SPLIT/NAME, and their average under NAME; of one split under NAME alone.
+MeasurementRow RowOf(const std::vector<SplitScore>& scores) {
+  MeasurementRow row;
+  std::map<std::string, double> sums;
+  for (const SplitScore& score : scores) {
+    for (const auto& [name, value] : score.values) {
+      sums[name] += value;
+      if (scores.size() > 1) row.Scalar(score.sentences.split + "/" + name, value);
+    }
+  }
+  for (const auto& [name, sum] : sums) row.Scalar(name, sum / static_cast<double>(scores.size()));
+  return row;
+}
+
+// Nothing where a stop was asked for.
+std::optional<std::vector<SplitScore>> ScoreSplits(const Job& job, const model::Manifest& manifest,
+                                                   const Evaluation& evaluation, std::vector<OpenedSplit> splits,
+                                                   model::SequenceModel& model) {
+  int64_t all = 0, done = 0;
+  for (const OpenedSplit& split : splits) all += static_cast<int64_t>(split.examples->size());
+  Progress progress(job.events, all);
+  progress.Enter("evaluate", 0);
+  std::vector<DecodedSplit> texts;
+  std::vector<SplitScore> scores;
+  for (const OpenedSplit& split : splits) {
+    if (evaluation.decodes()) {
+      auto decoded = DecodeSplit(job, manifest, split.name, model, *split.examples, evaluation.Decoding(split.name),
+                                 progress, &done);
+      if (!decoded) return std::nullopt;
+      scores.push_back(ScoreDecoded(evaluation.spec().metric, *decoded, split.references));
+      texts.push_back(*std::move(decoded));
+    } else {
+      auto score = ScoreByLoss(job, split.name, split.units, model, *split.examples, progress, &done);
+      if (!score) return std::nullopt;
+      scores.push_back(*std::move(score));
+    }
+  }
+  progress.Report(done);
+  if (evaluation.decodes()) SaveHypotheses(job, texts, evaluation.spec().n_best);
   return scores;
 }
 
-// How a metric of the registry is computed of texts.
-const std::map<std::string, Scores (*)(const Lines&, const Lines&)>& Scorers() {
-  static const std::map<std::string, Scores (*)(const Lines&, const Lines&)> scorers = {{"bleu", ScoreBleu}};
-  return scorers;
-}
-
-const EvaluateSpec& EvaluationOf(const Job& job, int64_t index) {
-  if (index < 0 || index >= static_cast<int64_t>(job.spec.evaluate.size())) {
-    throw Failure(Cause::kBadSpec, "--evaluation is " + std::to_string(index) + ", but the spec has " +
-                                       std::to_string(job.spec.evaluate.size()) + " evaluations, numbered from 0.");
-  }
-  const EvaluateSpec& evaluation = job.spec.evaluate[static_cast<size_t>(index)];
-  try {
-    model::DescribeMetric(evaluation.metric);
-  } catch (const std::invalid_argument& error) {
-    throw Failure(Cause::kBadSpec, "evaluate[" + std::to_string(index) + "].metric: " + error.what());
-  }
-  if (!Scorers().contains(evaluation.metric)) {
-    throw Failure(Cause::kBadSpec, "evaluate[" + std::to_string(index) + "].metric: this build cannot score by " +
-                                       evaluation.metric + ".");
-  }
-  return evaluation;
-}
-
-Lines ReadReferences(const Job& job, const model::Manifest& manifest, const EvaluateSpec& evaluation,
-                     size_t sentences) {
-  const model::DatasetSplit& split = manifest.Split(evaluation.split);
-  if (split.target_text.empty()) {
-    throw Failure(Cause::kDataError, "Split " + evaluation.split + " of dataset " + manifest.name +
-                                         " has no raw references to score against. Evaluate another split.");
-  }
-  const std::filesystem::path file = job.dataset / split.target_text;
-  const std::string text = model::ReadFile(file);
-  const auto lines = model::Lines(text);
-  if (lines.size() != split.sentences) {
-    throw Failure(Cause::kDataError, file.string() + " has " + std::to_string(lines.size()) +
-                                         " lines, but the split has " + std::to_string(split.sentences) +
-                                         " sentences. Prepare the dataset anew.");
-  }
-  return {lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(sentences)};
-}
-
-std::string TextOf(const model::Examples& examples, const model::Hypothesis& hypothesis) {
-  std::vector<int32_t> ids;
-  for (const int64_t token : hypothesis.tokens) {
-    if (token != model::kEos) ids.push_back(static_cast<int32_t>(token));
-  }
-  std::string text = model::Detokenise(examples.pieces(), ids);
-  std::replace(text.begin(), text.end(), '\n', ' ');  // a byte piece may be one; a line is a sentence
-  return text;
-}
-
-// Nothing where a stop was asked for on the way.
-std::optional<Lines> Decode(const Job& job, model::SequenceModel& model, const model::Examples& examples,
-                            const EvaluateSpec& evaluation) {
-  const model::DecodeOptions options{.beam = evaluation.beam,
-                                     .length_penalty = evaluation.length_penalty,
-                                     .max_length_a = evaluation.max_length_a,
-                                     .max_length_b = evaluation.max_length_b};
-  const model::Batches batches = model::FixedBatches(
-      examples, {.max_tokens = job.spec.train.max_tokens, .max_sentences = kMaxSentences, .required_multiple = 1});
-  Lines hypotheses(examples.size());
-  Progress progress(job.events, static_cast<int64_t>(examples.size()));
-  progress.Enter("evaluate", 0);
-  int64_t done = 0;
-  for (size_t i = 0; i < batches.size(); ++i) {
-    if (job.control->StopRequested()) return std::nullopt;
-    const model::Batch batch = model::ToDevice(examples.Collate(batches[i]), job.environment.device);
-    const model::Hypotheses decoded = model.Decode(batch, options);
-    int64_t tokens = 0;
-    for (size_t row = 0; row < batches[i].size(); ++row) {
-      const model::Hypothesis& best = decoded[row].at(0);
-      hypotheses[batches[i][row]] = TextOf(examples, best);
-      tokens += static_cast<int64_t>(best.tokens.size());
-    }
-    done += batch.sentences;
-    progress.Step(done, tokens);
-  }
-  progress.Report(done);
-  return hypotheses;
-}
-
-void SaveHypotheses(const Job& job, const Lines& hypotheses) {
-  std::string text;
-  for (const std::string& line : hypotheses) text += line + "\n";
-  const std::filesystem::path file = job.out / "hypotheses.txt";
-  model::WriteFileAtomically(file, text);
-  job.events->Emit("artifact", {{"name", "hypotheses"},
-                                {"file", "hypotheses.txt"},
-                                {"sha256", model::Sha256(text)},
-                                {"bytes", text.size()},
-                                {"media_type", "text/plain; charset=utf-8"}});
+void SaveSentenceScores(const Job& job, const std::string& metric, const std::vector<SplitScore>& scores) {
+  model::SentenceScores all{.metric = metric};
+  for (const SplitScore& score : scores) all.splits.push_back(score.sentences);
+  SaveArtifact(job, "sentence_scores", "sentence_scores.jsonl", "application/x-ndjson", model::ToJsonLines(all));
 }
 
 }  // namespace
 
-void Evaluate(const Job& job, int64_t index, const std::filesystem::path& checkpoint) {
-  const EvaluateSpec& evaluation = EvaluationOf(job, index);
-  const model::Manifest manifest = ReadDataset(job);
-  const auto examples = OpenExamples(job, manifest, evaluation.split, {.limit = static_cast<uint64_t>(evaluation.sentences)});
-  const Lines references = ReadReferences(job, manifest, evaluation, examples->size());
-  const auto model = MakeModel(job, manifest);
-  const std::vector<model::NamedParameter> parameters = model->Parameters();
-  const int64_t update = LoadWeights(checkpoint, parameters, Identity(job, manifest));
-  Json fields = {{"job", "evaluate"},
+model::ExampleOptions WindowsOf(const TrialSpec& spec, const EvaluateSpec& evaluation, int64_t sentences) {
+  const int64_t window = evaluation.window_tokens > 0 ? evaluation.window_tokens : spec.train.block_tokens;
+  if (evaluation.context_tokens >= window) {
+    throw Failure(Cause::kBadSpec, "evaluate.context_tokens is " + std::to_string(evaluation.context_tokens) +
+                                       ", but a window has " + std::to_string(window) +
+                                       " tokens: none would be scored. Lower it, or raise evaluate.window_tokens.");
+  }
+  return {
+      .limit = static_cast<uint64_t>(sentences), .block_tokens = window, .context_tokens = evaluation.context_tokens};
+}
+
+void EmitStarted(const Job& job, const char* name, const std::vector<model::NamedParameter>& parameters) {
+  Json fields = {{"job", name},
                  {"resumed_from", nullptr},
                  {"updates", job.spec.train.updates},
                  {"parameters", CountElements(parameters)},
                  {"unigram_nll", nullptr}};
   fields.update(StartedFields(job.environment, job.world_size));
   job.events->Emit("started", fields);
-  const std::optional<Lines> hypotheses = Decode(job, *model, *examples, evaluation);
-  if (!hypotheses) {
-    job.events->Emit("stopped", {{"update", update}, {"file", nullptr}});
-    return;
-  }
-  SaveHypotheses(job, *hypotheses);
-  MeasurementRow row;
-  for (const auto& [name, value] : Scorers().at(evaluation.metric)(*hypotheses, references)) row.Scalar(name, value);
-  row.Emit(*job.events, update);
+}
+
+void EmitStopped(const Job& job, int64_t update) {
+  job.events->Emit("stopped", {{"update", update}, {"file", nullptr}});
+}
+
+void EmitFinished(const Job& job, int64_t update, const std::vector<model::NamedParameter>& parameters) {
   job.events->Emit("finished", {{"state", "succeeded"},
                                 {"updates", update},
                                 {"weights_sha256", WeightsHash(parameters)},
                                 {"best_nll", nullptr},
                                 {"final_nll", nullptr}});
   job.events->Sync();
+}
+
+void Evaluate(const Job& job, int64_t index, const std::vector<std::filesystem::path>& checkpoints) {
+  const Evaluation evaluation(job.spec, index);
+  const model::Manifest manifest = ReadDataset(job);
+  std::vector<OpenedSplit> splits = OpenSplits(job, manifest, evaluation);
+  const auto model = MakeModel(job, manifest);
+  const std::vector<model::NamedParameter> parameters = model->Parameters();
+  const int64_t update = AverageWeights(checkpoints, parameters, Identity(job, manifest));
+  EmitStarted(job, "evaluate", parameters);
+  const bool averages = evaluation.spec().checkpoint == "average";
+  if (averages && static_cast<int64_t>(checkpoints.size()) < evaluation.spec().average_last) {
+    job.events->Warn(
+        "The average is over " + std::to_string(checkpoints.size()) + " epoch checkpoints, not " +
+        std::to_string(evaluation.spec().average_last) +
+        " (average_last): there are no more. Train for more epochs, or raise train.keep_epoch_checkpoints.");
+  }
+  const auto scores = ScoreSplits(job, manifest, evaluation, std::move(splits), *model);
+  if (!scores) return EmitStopped(job, update);
+  SaveSentenceScores(job, evaluation.spec().metric, *scores);
+  MeasurementRow row = RowOf(*scores);
+  if (averages) row.Scalar("averaged_checkpoints", static_cast<double>(checkpoints.size()));
+  if (evaluation.decodes()) {
+    row.Scalar("max_length_a", evaluation.spec().max_length_a);
+    row.Scalar("max_length_b", static_cast<double>(evaluation.spec().max_length_b));
+  }
+  row.Emit(*job.events, update);
+  EmitFinished(job, update, parameters);
 }
 
 }  // namespace strata::trainer

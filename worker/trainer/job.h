@@ -11,6 +11,7 @@
 #include "model/tasks/task.h"
 #include "worker/trainer/checkpoint.h"
 #include "worker/trainer/control.h"
+#include "worker/trainer/detokeniser.h"
 #include "worker/trainer/environment.h"
 #include "worker/trainer/events.h"
 #include "worker/trainer/spec.h"
@@ -23,6 +24,7 @@ struct Job {
   std::filesystem::path dataset, out;
   bool resume = false;
   int64_t world_size = 1;
+  Detokenisers detokenisers;  // this worker's
   Environment environment;
   EventLog* events = nullptr;
   Control* control = nullptr;

@@ -11,6 +11,7 @@
 #include "model/tasks/describe.h"
 #include "worker/trainer/evaluate.h"
 #include "worker/trainer/failure.h"
+#include "worker/trainer/generate.h"
 #include "worker/trainer/job.h"
 #include "worker/trainer/judge.h"
 #include "worker/trainer/plan.h"
@@ -21,7 +22,8 @@ namespace strata::trainer {
 namespace {
 
 struct Arguments {
-  std::string spec, job, dataset, out, spool, control, checkpoint;
+  std::string spec, job, dataset, out, spool, control;
+  std::vector<std::string> checkpoints, detokenisers;
   std::string plan, print_spec, judge;
   bool describe = false, resume = false;
   int64_t attempt = 1, rank = 0, world_size = 1, threads = 0, evaluation = -1, vocabulary = 0;
@@ -29,7 +31,7 @@ struct Arguments {
 
 void Declare(CLI::App& app, Arguments& a) {
   app.add_option("--spec", a.spec, "TrialSpec as proto3 JSON")->type_name("FILE");
-  app.add_option("--job", a.job, "What to do")->check(CLI::IsMember({"train", "evaluate", "probe"}));
+  app.add_option("--job", a.job, "What to do")->check(CLI::IsMember({"train", "evaluate", "probe", "generate"}));
   app.add_option("--dataset", a.dataset, "Folder of the prepared dataset")->type_name("DIR");
   app.add_option("--out", a.out, "Folder for checkpoints and artifacts")->type_name("DIR");
   app.add_option("--spool", a.spool, "File that events are appended to (default: standard output)")->type_name("FILE");
@@ -43,7 +45,13 @@ void Declare(CLI::App& app, Arguments& a) {
       ->check(CLI::Range(1, 256));
   app.add_option("--evaluation", a.evaluation, "Which of the spec's evaluations, from 0")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--checkpoint", a.checkpoint, "Weights to evaluate")->type_name("FILE");
+  app.add_option("--checkpoint", a.checkpoints, "Weights to evaluate; of several files (repeatable) the mean")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  app.add_option("--detokeniser", a.detokenisers,
+                 "What the dataset's detokeniser names: a command that reads decoded lines and writes as many (repeatable)")
+      ->type_name("NAME=COMMAND")
+      ->allow_extra_args(false);
   app.add_option("--plan", a.plan, "Print parameters, FLOPs and memory of a spec, as JSON")->type_name("FILE");
   app.add_option("--vocabulary", a.vocabulary, "With --plan: pieces of the vocabulary, where no --dataset says it")
       ->check(CLI::Range(5, 10'000'000));
@@ -62,11 +70,13 @@ TrialSpec ReadCheckedSpec(const std::string& file) {
 
 nlohmann::ordered_json PlanOf(const Arguments& a) {
   const TrialSpec spec = ReadCheckedSpec(a.plan);
-  int64_t vocabulary = a.vocabulary;
-  if (!a.dataset.empty()) vocabulary = model::ReadManifest(a.dataset).vocabulary_size;
-  if (vocabulary == 0)
+  if (!a.dataset.empty()) {
+    const model::Manifest manifest = model::ReadManifest(a.dataset);
+    return Plan(spec, manifest.vocabulary_size, &manifest);
+  }
+  if (a.vocabulary == 0)
     throw Failure(Cause::kBadSpec, "--plan needs the size of the vocabulary. Give --dataset DIR or --vocabulary N.");
-  return Plan(spec, vocabulary);
+  return Plan(spec, a.vocabulary);
 }
 
 // What only prints. False where nothing of the kind was asked for.
@@ -92,13 +102,13 @@ void CheckUsage(const Arguments& a) {
                     option + " is missing" + (a.job.empty() ? "" : " for --job " + a.job) + ". See --help.");
   };
   need(!a.spec.empty(), "--spec FILE");
-  need(!a.job.empty(), "--job train, evaluate or probe");
+  need(!a.job.empty(), "--job train, evaluate, probe or generate");
   need(!a.dataset.empty(), "--dataset DIR");
   need(!a.out.empty(), "--out DIR");
   if (a.job == "evaluate") {
     need(a.evaluation >= 0, "--evaluation K");
-    need(!a.checkpoint.empty(), "--checkpoint FILE");
   }
+  if (a.job == "evaluate" || a.job == "generate") need(!a.checkpoints.empty(), "--checkpoint FILE");
   if (a.rank >= a.world_size) {
     throw Failure(Cause::kBadSpec, "--rank is " + std::to_string(a.rank) + ", but --world-size is " +
                                        std::to_string(a.world_size) + ". Ranks count from 0.");
@@ -113,7 +123,8 @@ void RunJob(const Arguments& a, EventLog& events) {
           .dataset = a.dataset,
           .out = a.out,
           .resume = a.resume,
-          .world_size = a.world_size};
+          .world_size = a.world_size,
+          .detokenisers = ParseDetokenisers(a.detokenisers)};
   job.environment = SetUpEnvironment(a.threads > 0 ? a.threads : job.spec.resources.threads);
   Control control(a.control);
   job.events = &events;
@@ -122,7 +133,9 @@ void RunJob(const Arguments& a, EventLog& events) {
   if (a.job == "train") {
     Training(job).Run();
   } else if (a.job == "evaluate") {
-    Evaluate(job, a.evaluation, a.checkpoint);
+    Evaluate(job, a.evaluation, {a.checkpoints.begin(), a.checkpoints.end()});
+  } else if (a.job == "generate") {
+    Generate(job, {a.checkpoints.begin(), a.checkpoints.end()});
   } else {
     Probe(job);
   }
@@ -159,7 +172,7 @@ int Main(int argc, char** argv) {
   InstallSignalHandlers();
   Arguments arguments;
   CLI::App app(
-      "One rank of one job: trains, evaluates or probes a model after a spec and reports events as JSON lines.",
+      "One rank of one job: trains, evaluates, probes or applies a model after a spec and reports events as JSON lines.",
       "strata-trainer");
   Declare(app, arguments);
   try {
