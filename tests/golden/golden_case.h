@@ -37,8 +37,11 @@ struct Case {
   at::Tensor Get(const std::string& name, at::ScalarType type, at::IntArrayRef shape) const;
   double Scalar(const std::string& name) const;
   std::vector<double> Series(const std::string& name) const;
-  // prefix + {source, target input, target}; ids are checked against `vocabulary`.
-  model::Batch GetBatch(const std::string& prefix, int64_t vocabulary) const;
+  // prefix + {source, target input, target} of the task; ids are checked against the vocabulary.
+  model::Batch GetBatch(const std::string& prefix, const model::ModelConfig& config) const;
+
+ private:
+  void GetSource(const std::string& prefix, const model::ModelConfig& config, model::Batch* batch) const;
 };
 
 // What kind of model a case holds.
@@ -47,7 +50,8 @@ struct Kind {
   std::string skipped_because;  // not empty: this build lacks the scheme or the task
 };
 
-// From the repository, the arguments and the shapes of the parameters; throws CaseError where they contradict each other.
+// From the repository, the arguments and the shapes of the parameters; throws CaseError where they contradict each other, or
+// hold what no model of ours has.
 Kind ReadKind(const Case& reference);
 
 }  // namespace strata::golden

@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -28,8 +29,15 @@ TEST_P(GoldenTest, AgreesWithTheAuthorsCode) {
   EXPECT_EQ(outcome.skipped_because, "");
   EXPECT_TRUE(outcome.passed()) << outcome.ToJson() << (outcome.failures.empty() ? "" : outcome.failures[0]);
 }
-INSTANTIATE_TEST_SUITE_P(Cases, GoldenTest, ::testing::Values("mt_post", "mt_pre", "mt_b2t", "mt_b2t_deep", "beam_b2t"),
-                         [](const auto& info) { return info.param; });
+std::vector<std::string> Cases() {
+  std::vector<std::string> cases;
+  for (const auto& entry : fs::directory_iterator(kData)) {
+    if (entry.path().extension() == ".safetensors") cases.push_back(entry.path().stem());
+  }
+  std::sort(cases.begin(), cases.end());
+  return cases;
+}
+INSTANTIATE_TEST_SUITE_P(Cases, GoldenTest, ::testing::ValuesIn(Cases()), [](const auto& info) { return info.param; });
 
 using Tensors = std::map<std::string, at::Tensor>;
 
@@ -111,6 +119,28 @@ std::vector<Spoiling> Spoilings() {
       {"task_of_the_json", "mt_post", [](Tensors&, json& f) { f["args"].erase("task"); }},
       {"rate_of_the_json", "mt_post", [](Tensors&, json& f) { f["traj"]["base_lr"] = 0.004; }},
       {"adam_of_the_json", "mt_post", [](Tensors&, json& f) { f["traj"]["adam"]["betas"] = {0.9, 0.999}; }},
+      {"ratio", "mt_admin", [](Tensors& t, json&) { t.at("param.decoder.layers.1.encoder_ratio_change").mul_(1.01); }},
+      {"profile", "mt_admin", [](Tensors&, json& f) { f["profile_file"][6] = "3 1.2613"; }},
+      {"profile_too_short", "mt_admin", [](Tensors&, json& f) { f["profile_file"].erase(9); }},
+      {"initialiser_of_the_json", "mt_admin", [](Tensors&, json& f) { f["args"]["init_type"] = "deepnet"; }},
+      {"joint_projection", "mt_admin", [](Tensors& t, json&) { t.at("param.encoder.layers.0.self_attn.in_proj_weight").narrow(0, 70, 1).add_(0.1); }},
+      {"joint_gradient", "mt_admin", [](Tensors& t, json&) { t.at("grad.encoder.layers.0.self_attn.in_proj_bias").narrow(0, 70, 1).add_(0.1); }},
+      {"separate_projection", "mt_deepnet_clinic", nudge("param.decoder.layers.0.self_attn.v_proj_weight", 0.5)},
+      {"trajectory_of_deepnet", "mt_deepnet_clinic", [](Tensors& t, json&) { t.at("traj.loss").narrow(0, 19, 1).mul_(1.001); }},
+      {"torchscale_name", "mt_deepnet_torchscale", drop("param.encoder.layers.0.ffn.fc1.weight")},
+      {"torchscale_without_alpha", "mt_deepnet_torchscale", [](Tensors&, json& f) { f["config"]["deepnorm"] = false; }},
+      {"history", "mt_dlcl_post", nudge("param.decoder.history.weight", 0.01)},
+      {"history_above_the_diagonal_gradient", "mt_dlcl_post",
+       [](Tensors& t, json&) { t.at("grad.decoder.history.weight").select(0, 0).select(0, 2).fill_(0.1); }},
+      {"history_norm", "mt_dlcl_pre", nudge("param.encoder.history.layer_norms.1.bias", 0.1)},
+      {"inner_of_the_json", "mt_dlcl_pre",
+       [](Tensors&, json& f) { f["args"]["decoder_normalize_before"] = f["args"]["encoder_normalize_before"] = false; }},
+      {"layer_norms", "mt_dlcl_post",
+       [](Tensors& t, json&) { std::swap(t.at("param.decoder.layers.0.layer_norms.1.bias"), t.at("param.decoder.layers.0.layer_norms.2.bias")); }},
+      {"restated_loss", "mt_tfixup", [](Tensors& t, json&) { t.at("traj.loss_restated_adam").narrow(0, 19, 1).mul_(1.001); }},
+      {"norm_that_is_not_unused", "mt_tfixup", [](Tensors& t, json&) { t.at("grad.decoder.layers.0.encoder_attn_layer_norm.bias").fill_(1.0); }},
+      {"bypass_without_norms", "mt_b2t_noln", [](Tensors&, json& f) { f["args"]["residual_bottom_to_top"] = false; }},
+      {"alias", "mt_admin", [](Tensors&, json& f) { f["alias"]["decoder.layers.0.fc1.weight"] = "encoder.layers.0.fc1.weight"; }},
       {"beam_tokens", "beam_b2t", [](Tensors&, json& f) { f["runs"][3]["hyps"][2][1]["tokens"][0] = 9; }},
       {"beam_score", "beam_b2t", [](Tensors&, json& f) { f["runs"][0]["hyps"][0][0]["score"] = -0.4737; }},
       {"beam_penalty", "beam_b2t", [](Tensors&, json& f) { f["runs"][1]["lenpen"] = 0.9; }},
