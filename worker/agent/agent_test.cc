@@ -303,9 +303,9 @@ TEST_F(AgentTest, ResumesFromTheNamedCheckpointAndFromNoNewerOne) {
   Assign(Job(R"([["checkpoint", 100, "state at 100"], ["checkpoint", 200, "state at 200"], ["exit", 1]])"));
   EXPECT_EQ(Ended().outcome, "failed");
   Assignment second = Job("[" FINISHED "]", 2);
-  second.checkpoint_artifact = "experiments/e-1/trials/t1/artifacts/a1";
-  second.checkpoint_sha256 = base::Sha256Hex("state at 100");
-  second.checkpoint_file_name = "update-00000100.safetensors";
+  second.checkpoint_from.artifact = "experiments/e-1/trials/t1/artifacts/a1";
+  second.checkpoint_from.sha256 = base::Sha256Hex("state at 100");
+  second.checkpoint_from.file_name = "update-00000100.safetensors";
   Assign(second);
   EXPECT_EQ(Ended(2).outcome, "succeeded");
   EXPECT_EQ(Events(2)[0]["found"], json::array({"update-00000100.safetensors"}));
@@ -315,11 +315,11 @@ TEST_F(AgentTest, ResumesFromTheNamedCheckpointAndFromNoNewerOne) {
 TEST_F(AgentTest, FetchesACheckpointThatItLacksAndStartsAnewWithoutOne) {
   StartAgent();
   Assignment first = Job(R"([["checkpoint", 200, "state at 200"], ["exit", 1]])", 3);
-  first.checkpoint_artifact = "experiments/e-1/trials/t1/artifacts/a1";
-  first.checkpoint_sha256 = base::Sha256Hex("state at 100");
-  first.checkpoint_file_name = "update-00000100.safetensors";
+  first.checkpoint_from.artifact = "experiments/e-1/trials/t1/artifacts/a1";
+  first.checkpoint_from.sha256 = base::Sha256Hex("state at 100");
+  first.checkpoint_from.file_name = "update-00000100.safetensors";
   coordinator_.With([&] {
-    coordinator_.files[first.checkpoint_artifact] = "state at 100";
+    coordinator_.files[first.checkpoint_from.artifact] = "state at 100";
     coordinator_.bytes_a_stream = 5;
   });
   Assign(first);

@@ -227,7 +227,7 @@ Sight Attempt::Look() {
   if (sight.events_acknowledged && uploader_ && !finishing_uploads_) {
     finishing_uploads_ = true;
     const std::string outcome = Verdict().outcome;
-    uploader_->Finish(/*resumable_needed=*/outcome != "succeeded" && outcome != "diverged");
+    uploader_->Finish(/*resumable_needed=*/outcome != "diverged");
   }
   sight.uploads_done = !uploader_ || uploader_->Done();
   sight.completion_accepted = completion_accepted_;
@@ -327,7 +327,7 @@ void Attempt::CleanUp() {
     ++stats.attempts_stopped;
   } else {
     ++stats.attempts_succeeded;
-    for (const auto& [kind, file] : weights_) {
+    for (const auto& [name, file] : weights_) {
       KeepWeights(context_.state, absl::StrCat(prepared_.out_folder, "/checkpoints/", file.file_name), file.sha256);
     }
     if (record_.assignment.kind == JobKind::kTrain) RemoveTree(context_.state.JobFolder(id_.job));

@@ -112,7 +112,7 @@ class Attempt {
   int64_t oom_kills_before_ = 0;
   bool finishing_uploads_ = false;
   bool completion_accepted_ = false;
-  std::map<std::string, ArtifactFile> weights_;  // best and final, by kind
+  std::map<std::string, ArtifactFile> weights_;  // best, final and epochs', by file name
   std::chrono::steady_clock::time_point retry_at_, last_log_;
   int64_t pause_ms_ = 0;
   int log_refusals_ = 0;

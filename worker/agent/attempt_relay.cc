@@ -117,7 +117,7 @@ void Attempt::FollowUp(const Rank& rank) {
       file.file.bytes = json.at("bytes");
       file.file.update = checkpoint ? json.at("update").get<int32_t>() : 0;
       file.file.file_name = std::filesystem::path(relative).filename().string();
-      if (checkpoint && json.at("kind") != "resumable") weights_[file.file.kind] = file.file;
+      if (checkpoint && json.at("kind") != "resumable") weights_[file.file.file_name] = file.file;
       if (!uploader_) uploader_ = std::make_unique<Uploader>(context_.coordinator, id_, context_.stats);
       uploader_->Offer(std::move(file));
     } catch (const nlohmann::json::exception& error) {

@@ -28,6 +28,14 @@ struct RankSlot {
   bool operator==(const RankSlot&) const = default;
 };
 
+// A stored checkpoint.
+struct CheckpointRef {
+  std::string artifact;
+  std::string sha256;
+  std::string file_name;
+  bool operator==(const CheckpointRef&) const = default;
+};
+
 // The ranks of one attempt that should run here, or stop.
 struct Assignment {
   AttemptId id;
@@ -38,10 +46,9 @@ struct Assignment {
   std::string dataset;  // datasets/{dataset}
   std::string dataset_digest;
   bool stop = false;
-  bool checkpoint = false;  // with stop: write a checkpoint first
-  std::string checkpoint_artifact;
-  std::string checkpoint_sha256;
-  std::string checkpoint_file_name;
+  bool checkpoint = false;              // with stop: write a checkpoint first
+  CheckpointRef checkpoint_from;        // to go on from, or to evaluate; artifact empty: none
+  std::vector<CheckpointRef> averaged;  // EVALUATE of a mean: its weights, oldest first
   int32_t evaluation = 0;
   std::string rendezvous;  // host:port of rank 0, once known
 };
@@ -77,7 +84,7 @@ struct DatasetInfo {
 
 // A file that a trainer left.
 struct ArtifactFile {
-  std::string kind;  // checkpoint_resumable, checkpoint_best, checkpoint_final, hypotheses
+  std::string kind;  // checkpoint_resumable, checkpoint_best, checkpoint_final, checkpoint_epoch, or the trainer's name
   std::string sha256;
   int64_t bytes = 0;
   int32_t update = 0;

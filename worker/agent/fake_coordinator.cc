@@ -123,6 +123,7 @@ absl::Status FakeCoordinator::FinishUpload(const std::string& name) {
     return absl::DataLossError("the hash differs");
   }
   upload.complete = true;
+  finished.push_back(absl::StrCat(upload.file.kind, " ", upload.file.update));
   changed_.NotifyAll();
   return absl::OkStatus();
 }

@@ -34,6 +34,7 @@ class FakeCoordinator final : public Coordinator {
   std::map<std::string, DatasetInfo> datasets;
   std::map<std::string, std::string> files;     // dataset/path, or artifact's name
   std::map<std::string, StoredUpload> uploads;  // by kind and hash
+  std::vector<std::string> finished;            // uploads in the order in which they ended, as "kind update"
   int64_t bytes_a_stream = 1 << 30;             // streams break off after so many
   int broken_chunks = 0;                        // so many chunks are lost with UNAVAILABLE
   int streams = 0, registrations = 0;

@@ -45,9 +45,12 @@ Assignment FromProto(const v1::Assignment& proto) {
   a.dataset_digest = proto.dataset_digest();
   a.stop = proto.stop();
   a.checkpoint = proto.checkpoint();
-  a.checkpoint_artifact = proto.checkpoint_artifact();
-  a.checkpoint_sha256 = proto.checkpoint_sha256();
-  a.checkpoint_file_name = proto.checkpoint_file_name();
+  a.checkpoint_from.artifact = proto.checkpoint_artifact();
+  a.checkpoint_from.sha256 = proto.checkpoint_sha256();
+  a.checkpoint_from.file_name = proto.checkpoint_file_name();
+  for (const v1::CheckpointRef& ref : proto.averaged()) {
+    a.averaged.push_back({ref.artifact(), ref.sha256(), ref.file_name()});
+  }
   a.evaluation = proto.evaluation();
   a.rendezvous = proto.rendezvous();
   return a;

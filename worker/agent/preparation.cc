@@ -79,41 +79,56 @@ bool Preparation::Prepare(const Assignment& assignment, const std::function<bool
   if (assignment.kind == JobKind::kTrain) {
     status = PlaceCheckpoint(assignment, prepared->out_folder + "/checkpoints", give_up);
     if (!status.ok()) return fail(status, "checkpoint_corrupt", "checkpoint_corrupt");
-  } else if (assignment.kind == JobKind::kEvaluate && assignment.checkpoint_artifact.empty()) {
-    return fail(absl::NotFoundError("The coordinator has no weights to evaluate: the training left none, or they were "
-                                    "deleted. Train the trial anew: submit it with --force."),
-                "checkpoint_corrupt", "checkpoint_corrupt");
-  } else if (!assignment.checkpoint_artifact.empty()) {
-    auto weights = FetchWeights(assignment, give_up);
-    if (!weights.ok()) return fail(weights.status(), "checkpoint_corrupt", "checkpoint_corrupt");
-    prepared->weights = *std::move(weights);
+  } else if (assignment.kind == JobKind::kEvaluate) {
+    status = PlaceWeights(assignment, give_up, &prepared->weights);
+    if (!status.ok()) return fail(status, "checkpoint_corrupt", "checkpoint_corrupt");
   }
   status = base::WriteFileAtomically(state_.AttemptFolder(assignment.id) + "/spec.json", assignment.spec_json);
   return status.ok() || fail(status, "start_failed", "start_failed");
 }
 
-absl::Status Preparation::FetchArtifact(const Assignment& assignment, const std::string& path,
+absl::Status Preparation::PlaceWeights(const Assignment& assignment, const std::function<bool()>& give_up,
+                                       std::vector<std::string>* weights) {
+  std::vector<CheckpointRef> wanted = assignment.averaged;
+  if (wanted.empty() && !assignment.checkpoint_from.artifact.empty()) wanted = {assignment.checkpoint_from};
+  if (wanted.empty()) {
+    return absl::NotFoundError(
+        "The coordinator has no weights to evaluate: the training left none, or they were "
+        "deleted. Train the trial anew: submit it with --force.");
+  }
+  const std::string folder = state_.AttemptFolder(assignment.id) + "/weights";
+  absl::Status made = base::MakeFolders(folder);
+  if (!made.ok()) return made;
+  for (const CheckpointRef& checkpoint : wanted) {
+    auto path = FetchWeights(checkpoint, folder, give_up);
+    if (!path.ok()) return path.status();
+    weights->push_back(*std::move(path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Preparation::FetchArtifact(const CheckpointRef& checkpoint, const std::string& path,
                                         const std::function<bool()>& give_up) {
-  const Download download{path, -1, assignment.checkpoint_sha256, [&](int64_t offset, const ByteSink& sink) {
-                            return coordinator_.ReadArtifact(assignment.checkpoint_artifact, offset, sink);
+  const Download download{path, -1, checkpoint.sha256, [&](int64_t offset, const ByteSink& sink) {
+                            return coordinator_.ReadArtifact(checkpoint.artifact, offset, sink);
                           }};
   absl::Status status = Fetch(download, give_up);
   if (status.code() != absl::StatusCode::kDataLoss) return status;
   return absl::DataLossError(
-      absl::StrCat("The coordinator's copy of ", assignment.checkpoint_file_name, " is damaged: ", status.message()));
+      absl::StrCat("The coordinator's copy of ", checkpoint.file_name, " is damaged: ", status.message()));
 }
 
 absl::Status Preparation::PlaceCheckpoint(const Assignment& assignment, const std::string& folder,
                                           const std::function<bool()>& give_up) {
-  const bool resumes = !assignment.checkpoint_artifact.empty();
-  const int64_t from = resumes ? UpdateOf(assignment.checkpoint_file_name) : -1;
+  const bool resumes = !assignment.checkpoint_from.artifact.empty();
+  const int64_t from = resumes ? UpdateOf(assignment.checkpoint_from.file_name) : -1;
   if (resumes && from < 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("\"", assignment.checkpoint_file_name, "\" is no name of a resumable checkpoint"));
+        absl::StrCat("\"", assignment.checkpoint_from.file_name, "\" is no name of a resumable checkpoint"));
   }
   absl::Status status = base::MakeFolders(folder);
   if (!status.ok()) return status;
-  const std::string wanted = absl::StrCat(folder, "/", assignment.checkpoint_file_name);
+  const std::string wanted = absl::StrCat(folder, "/", assignment.checkpoint_from.file_name);
   std::error_code error;
   std::vector<std::string> remove;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
@@ -124,20 +139,29 @@ absl::Status Preparation::PlaceCheckpoint(const Assignment& assignment, const st
     const bool part = resumes && name.ends_with(".part");
     if (!older && !best && !part) remove.push_back(entry.path().string());
   }
-  // The trainer's index goes as well: each checkpoint carries its own hash, and the index would miss what was removed.
+  // Epochs' weights up to the checkpoint are at the coordinator, and later ones are made again. The trainer's index
+  // goes as well: each checkpoint carries its own hash, and the index would miss what was removed.
   for (const std::string& path : remove) ::unlink(path.c_str());
-  if (!resumes || IsFile(wanted, assignment.checkpoint_sha256)) return absl::OkStatus();
+  if (!resumes || IsFile(wanted, assignment.checkpoint_from.sha256)) return absl::OkStatus();
   ::unlink(wanted.c_str());
-  return FetchArtifact(assignment, wanted, give_up);
+  return FetchArtifact(assignment.checkpoint_from, wanted, give_up);
 }
 
-absl::StatusOr<std::string> Preparation::FetchWeights(const Assignment& assignment,
+absl::StatusOr<std::string> Preparation::FetchWeights(const CheckpointRef& checkpoint, const std::string& folder,
                                                       const std::function<bool()>& give_up) {
-  const std::string path = absl::StrCat(state_.path(), "/weights/", assignment.checkpoint_sha256, ".safetensors");
-  if (IsFile(path, assignment.checkpoint_sha256)) return path;
-  absl::Status status = FetchArtifact(assignment, path, give_up);
+  const std::string name = absl::StrCat(checkpoint.sha256, ".safetensors");
+  const std::string kept = absl::StrCat(state_.path(), "/weights/", name), own = absl::StrCat(folder, "/", name);
+  if (::link(kept.c_str(), own.c_str()) == 0 && IsFile(own, checkpoint.sha256)) {
+    std::error_code ignored;
+    fs::last_write_time(own, fs::file_time_type::clock::now(), ignored);  // the longest unused go first
+    return own;
+  }
+  ::unlink(own.c_str());
+  ::unlink(kept.c_str());
+  absl::Status status = FetchArtifact(checkpoint, own, give_up);
   if (!status.ok()) return status;
-  return path;
+  ::link(own.c_str(), kept.c_str());
+  return own;
 }
 
 Command TrainerCommand(const std::string& trainer, const StateDir& state, const Assignment& assignment,
@@ -166,8 +190,10 @@ Command TrainerCommand(const std::string& trainer, const StateDir& state, const 
                        absl::StrCat(assignment.world_size)};
   if (assignment.kind == JobKind::kTrain) command.arguments.push_back("--resume");
   if (assignment.kind == JobKind::kEvaluate) {
-    command.arguments.insert(command.arguments.end(),
-                             {"--evaluation", absl::StrCat(assignment.evaluation), "--checkpoint", prepared.weights});
+    command.arguments.insert(command.arguments.end(), {"--evaluation", absl::StrCat(assignment.evaluation)});
+    for (const std::string& weights : prepared.weights) {
+      command.arguments.insert(command.arguments.end(), {"--checkpoint", weights});
+    }
   }
   const std::string threads = Threads(assignment.spec_json);
   command.environment = {{"OMP_NUM_THREADS", threads}, {"MKL_NUM_THREADS", threads}, {"OPENBLAS_NUM_THREADS", threads}};

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -17,7 +18,7 @@ namespace strata::agent {
 struct Prepared {
   std::string dataset_folder;
   std::string out_folder;
-  std::string weights;  // for EVALUATE
+  std::vector<std::string> weights;  // for EVALUATE: the file, or those whose mean is taken
 };
 
 // Why an attempt cannot start, as its completion says it.
@@ -40,8 +41,13 @@ class Preparation {
  private:
   absl::Status PlaceCheckpoint(const Assignment& assignment, const std::string& folder,
                                const std::function<bool()>& give_up);
-  absl::StatusOr<std::string> FetchWeights(const Assignment& assignment, const std::function<bool()>& give_up);
-  absl::Status FetchArtifact(const Assignment& assignment, const std::string& path,
+  absl::Status PlaceWeights(const Assignment& assignment, const std::function<bool()>& give_up,
+                            std::vector<std::string>* weights);
+  // The file's path in `folder`, where it stays while the attempt does: links it there from the kept ones, which others
+  // may crowd out.
+  absl::StatusOr<std::string> FetchWeights(const CheckpointRef& checkpoint, const std::string& folder,
+                                           const std::function<bool()>& give_up);
+  absl::Status FetchArtifact(const CheckpointRef& checkpoint, const std::string& path,
                              const std::function<bool()>& give_up);
 
   Coordinator& coordinator_;

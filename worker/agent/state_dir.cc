@@ -41,6 +41,8 @@ std::string JobKey(const std::string& job) {
 json ToJson(const Assignment& a) {
   json ranks = json::array();
   for (const RankSlot& r : a.ranks) ranks.push_back({{"rank", r.rank}, {"slot", r.slot}});
+  json averaged = json::array();
+  for (const CheckpointRef& c : a.averaged) averaged.push_back({c.artifact, c.sha256, c.file_name});
   return {{"job", a.id.job},
           {"attempt", a.id.attempt},
           {"kind", static_cast<int>(a.kind)},
@@ -49,9 +51,10 @@ json ToJson(const Assignment& a) {
           {"spec", a.spec_json},
           {"dataset", a.dataset},
           {"dataset_digest", a.dataset_digest},
-          {"checkpoint_artifact", a.checkpoint_artifact},
-          {"checkpoint_sha256", a.checkpoint_sha256},
-          {"checkpoint_file_name", a.checkpoint_file_name},
+          {"checkpoint_artifact", a.checkpoint_from.artifact},
+          {"checkpoint_sha256", a.checkpoint_from.sha256},
+          {"checkpoint_file_name", a.checkpoint_from.file_name},
+          {"averaged", averaged},
           {"evaluation", a.evaluation}};
 }
 
@@ -64,9 +67,10 @@ Assignment AssignmentFrom(const json& j) {
   a.spec_json = j.at("spec");
   a.dataset = j.at("dataset");
   a.dataset_digest = j.at("dataset_digest");
-  a.checkpoint_artifact = j.at("checkpoint_artifact");
-  a.checkpoint_sha256 = j.at("checkpoint_sha256");
-  a.checkpoint_file_name = j.at("checkpoint_file_name");
+  a.checkpoint_from.artifact = j.at("checkpoint_artifact");
+  a.checkpoint_from.sha256 = j.at("checkpoint_sha256");
+  a.checkpoint_from.file_name = j.at("checkpoint_file_name");
+  for (const json& c : j.value("averaged", json::array())) a.averaged.push_back({c.at(0), c.at(1), c.at(2)});
   a.evaluation = j.at("evaluation");
   return a;
 }

@@ -124,7 +124,11 @@ Uploader::Result Uploader::Send(const LocalFile& file) {
     return Result::kFailed;
   };
   const base::FileDescriptor open_file = Open(file.path, O_RDONLY);  // held: the trainer may delete it meanwhile
-  if (open_file.get() < 0) return fail(base::FileError(errno, "open", file.path));
+  if (open_file.get() < 0) {
+    // The trainer has deleted it: as many later epochs as are averaged have followed it.
+    if (errno == ENOENT && file.file.kind == "checkpoint_epoch") return Result::kSuperseded;
+    return fail(base::FileError(errno, "open", file.path));
+  }
   int refused = 0;
   for (;;) {
     const absl::Status status = SendOnce(file, open_file.get());

@@ -1,6 +1,7 @@
 // Uploads one attempt's files in the background: hashed chunks, going on where an upload was cut off. Of resumable
 // checkpoints and of best weights only the newest is of use: older ones that wait are dropped. Best weights go before
-// each resumable checkpoint (a resume elsewhere needs both) and at the end.
+// each resumable checkpoint (a resume elsewhere needs both) and at the end; epochs' weights in the order in which they
+// were made, before any resumable checkpoint that waits, so that none is acknowledged before the epochs before it.
 #pragma once
 
 #include <map>
@@ -26,7 +27,7 @@ class Uploader {
   ~Uploader();  // gives up what is under way
 
   void Offer(LocalFile file);
-  // No more files come. `resumable_needed`: false if the training has ended, so that a waiting checkpoint can be
+  // No more files come. `resumable_needed`: false if nothing will go on from a waiting checkpoint, so that it can be
   // dropped.
   void Finish(bool resumable_needed);
   // True once all that is needed has been acknowledged, or cannot be.
@@ -52,7 +53,7 @@ class Uploader {
   Stats& stats_;
   mutable base::Mutex mutex_;
   base::CondVar changed_;
-  std::vector<LocalFile> needed_ ABSL_GUARDED_BY(mutex_);     // final weights, hypotheses
+  std::vector<LocalFile> needed_ ABSL_GUARDED_BY(mutex_);     // final and epochs' weights, hypotheses
   std::vector<LocalFile> resumable_ ABSL_GUARDED_BY(mutex_);  // none or one
   std::vector<LocalFile> best_ ABSL_GUARDED_BY(mutex_);       // none or one
   bool finish_ ABSL_GUARDED_BY(mutex_) = false;
