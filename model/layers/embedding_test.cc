@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "model/layers/adaptive.h"
 #include "model/layers/embedding.h"
@@ -40,7 +43,7 @@ struct Adaptive {
 TEST(SmoothingTest, SpreadsOverAllOrOverTheOthers) {
   Seed(1);
   const at::Tensor x = at::randn({5, 4}, at::kDouble).set_requires_grad(true), table = at::randn({7, 4}, at::kDouble).set_requires_grad(true);
-  const at::Tensor targets = at::tensor({3, kPad, 6, 0, 2}, at::kLong), real = at::tensor({0, 2, 3, 4}, at::kLong);
+  const at::Tensor targets = Ids({3, kPad, 6, 0, 2}), real = Ids({0, 2, 3, 4});
   for (const bool others : {false, true}) {
     const LossSums sums = ProjectedLoss(x, table, targets, {.epsilon = 0.2, .over_others = others});
     const at::Tensor log_p = at::log_softmax(at::mm(x, table.t()), 1).index_select(0, real);
@@ -76,9 +79,9 @@ TEST(WordDropoutTest, DropsWholeWordsAtItsRateButNotTheFirst) {
 }
 
 TEST(WordDropoutTest, ZeroesTheEmbeddingAndLeavesThePosition) {
-  const at::Tensor table = at::randn({9, 6}).set_requires_grad(true), kept = at::tensor({1.0f, 0.0f, 1.0f});
+  const at::Tensor table = at::randn({9, 6}).set_requires_grad(true), kept = at::tensor(std::vector<float>{1, 0, 1});
   Positions positions(6);
-  const Packing packing = Pack(at::tensor({4, 5, 6}, at::kLong).unsqueeze(0));
+  const Packing packing = Pack(Ids({4, 5, 6}).unsqueeze(0));
   const at::Tensor x = Embed(table, packing, positions, {}, /*tied=*/false, kept), plain = Embed(table, packing, positions, {}, false);
   EXPECT_TRUE(at::equal(x[1], positions.Table(5)[3]));
   EXPECT_TRUE(at::equal(x[0], plain[0]));
@@ -121,7 +124,7 @@ TEST(AdaptiveVocabularyTest, LossIsThatOfTheWholeDistribution) {
 TEST(AdaptiveVocabularyTest, EmbedsEachBandByItsOwnTable) {
   const Adaptive adaptive(AdaptiveConfig());
   Positions positions(8);
-  const Packing packing = Pack(at::tensor({12, 2, 7, 19, 5, 6}, at::kLong).unsqueeze(0));
+  const Packing packing = Pack(Ids({12, 2, 7, 19, 5, 6}).unsqueeze(0));
   const at::Tensor x = adaptive.vocabulary.Embed(packing, positions, {}, {});
   const auto row = [&](int64_t band, int64_t number) {
     const std::string name = "decoder.embed_tokens.embeddings." + std::to_string(band);
@@ -136,9 +139,9 @@ TEST(AdaptiveVocabularyTest, GradientsAreDenseWhereABandIsNotUsed) {
   const Adaptive adaptive(AdaptiveConfig());
   Positions positions(8);
   Pass pass(/*training=*/true, nullptr);
-  const Packing packing = Pack(at::tensor({2, 4, 5}, at::kLong).unsqueeze(0));
+  const Packing packing = Pack(Ids({2, 4, 5}).unsqueeze(0));
   const at::Tensor x = adaptive.vocabulary.Embed(packing, positions, {}, {});
-  adaptive.vocabulary.Loss(x, at::tensor({4, 5, 2}, at::kLong), pass).loss.backward();
+  adaptive.vocabulary.Loss(x, Ids({4, 5, 2}), pass).loss.backward();
   for (const auto& parameter : adaptive.store.parameters()) {
     ASSERT_TRUE(parameter.tensor.grad().defined()) << parameter.name;
     EXPECT_FALSE(parameter.tensor.grad().is_sparse()) << parameter.name;
@@ -153,7 +156,7 @@ TEST(AdaptiveVocabularyTest, DropsInTheFurtherBandsInTrainingOnly) {
   const auto loss = [&](int64_t target, bool training) {
     Seed(4);
     Pass pass(training, nullptr);
-    return adaptive.vocabulary.Loss(x, at::tensor({target}, at::kLong), pass).loss.item<double>();
+    return adaptive.vocabulary.Loss(x, Ids({target}), pass).loss.item<double>();
   };
   EXPECT_EQ(loss(4, true), loss(4, false));
   EXPECT_NE(loss(8, true), loss(8, false));

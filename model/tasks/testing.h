@@ -38,9 +38,11 @@ inline ModelConfig SmallConfig(const std::string& task, const std::string& schem
   return config;
 }
 
+inline at::Tensor Ids(const std::vector<int64_t>& ids) { return at::tensor(ids, at::kLong); }
+
 inline at::Tensor Tokens(const std::vector<std::vector<int64_t>>& rows) {
   std::vector<at::Tensor> tensors;
-  for (const auto& row : rows) tensors.push_back(at::tensor(row, at::kLong));
+  for (const auto& row : rows) tensors.push_back(Ids(row));
   return at::stack(tensors);
 }
 
@@ -62,7 +64,10 @@ inline Batch SmallBatch(const std::string& task) {
   return batch;
 }
 
-inline void Seed(uint64_t seed) { at::detail::getDefaultCPUGenerator().set_current_seed(seed); }
+inline void Seed(uint64_t seed) {
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  generator.set_current_seed(seed);
+}
 
 inline std::unique_ptr<SequenceModel> SmallModel(const ModelConfig& config, uint64_t seed = 5) {
   Seed(seed);
