@@ -20,7 +20,9 @@ std::optional<at::Tensor> Defined(const at::Tensor& tensor) {
 }
 
 // `terms` without its tensors.
-ResidualTerms Scales(const ResidualTerms& terms) { return {.x = terms.x, .branch = terms.branch, .bypass = terms.bypass}; }
+ResidualTerms Scales(const ResidualTerms& terms) {
+  return {.x = terms.x, .branch = terms.branch, .bypass = terms.bypass};
+}
 
 bool IsPlain(const ResidualTerms& terms) {
   return !terms.x_weights_D.defined() && terms.x == 1 && terms.branch == 1 && terms.bypass == 1;
@@ -93,8 +95,8 @@ struct SumGradients {
   at::Tensor x, branch, bypass, x_weights, gamma, beta;
 };
 
-// What a backward pass needs. `sum`, `statistics` and `gamma` are undefined without a norm, `x` without weights; of `terms`
-// no tensor but the weights is looked at.
+// What a backward pass needs. `sum`, `statistics` and `gamma` are undefined without a norm, `x` without weights; of
+// `terms` no tensor but the weights is looked at.
 struct SavedSum {
   at::Tensor sum, statistics, gamma, x;
   ResidualTerms terms;
@@ -149,17 +151,20 @@ class ResidualFunction : public torch::autograd::Function<ResidualFunction> {
  public:
   using Optional = std::optional<at::Tensor>;
 
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const Optional& branch, const Optional& bypass,
-                            const Optional& x_weights, const Optional& gamma, const Optional& beta, const Optional& after,
-                            ResidualTerms terms, DropoutSite site, bool keep) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const Optional& branch,
+                            const Optional& bypass, const Optional& x_weights, const Optional& gamma,
+                            const Optional& beta, const Optional& after, ResidualTerms terms, DropoutSite site,
+                            bool keep) {
     const at::Tensor none;
     // The arguments, not the tensors of `terms`, are what autograd watches.
     terms.bypass_ND = bypass.value_or(none);
     terms.x_weights_D = x_weights.value_or(none);
     const at::Tensor norm = gamma.value_or(none);
-    const Sums out = RunAddNorm(x, branch.value_or(none), terms, norm, beta.value_or(none), after.value_or(none), site, keep);
+    const Sums out =
+        RunAddNorm(x, branch.value_or(none), terms, norm, beta.value_or(none), after.value_or(none), site, keep);
     if (keep) {
-      context->save_for_backward({norm.defined() ? out.sum : none, out.statistics, norm, x_weights ? x : none, terms.x_weights_D});
+      context->save_for_backward(
+          {norm.defined() ? out.sum : none, out.statistics, norm, x_weights ? x : none, terms.x_weights_D});
       SaveSite(context, site);
       auto& data = context->saved_data;
       data["branch"] = branch.has_value();
@@ -185,8 +190,16 @@ class ResidualFunction : public torch::autograd::Function<ResidualFunction> {
                      .has_bypass = data["bypass"].toBool(),
                      .site = LoadSite(context)},
                     d_y);
-    return {out.x,    data["branch"].toBool() ? out.branch : none, data["bypass"].toBool() ? out.bypass : none, out.x_weights,
-            out.gamma, out.beta, data["after"].toBool() ? d_y : none, none, none, none};
+    return {out.x,
+            data["branch"].toBool() ? out.branch : none,
+            data["bypass"].toBool() ? out.bypass : none,
+            out.x_weights,
+            out.gamma,
+            out.beta,
+            data["after"].toBool() ? d_y : none,
+            none,
+            none,
+            none};
   }
 };
 
@@ -280,16 +293,16 @@ at::Tensor LayerNorm::operator()(const at::Tensor& x_ND) const {
 
 at::Tensor Add(const at::Tensor& x_ND, const Branch& branch, const ResidualTerms& terms) {
   const std::optional<at::Tensor> none;
-  return ResidualFunction::apply(x_ND.contiguous(), Defined(branch.value_ND), Defined(terms.bypass_ND), Defined(terms.x_weights_D), none,
-                                 none, none, Scales(terms), branch.dropout,
+  return ResidualFunction::apply(x_ND.contiguous(), Defined(branch.value_ND), Defined(terms.bypass_ND),
+                                 Defined(terms.x_weights_D), none, none, none, Scales(terms), branch.dropout,
                                  Tracks({x_ND, branch.value_ND, terms.bypass_ND, terms.x_weights_D}));
 }
 
 at::Tensor AddNorm(const at::Tensor& x_ND, const Branch& branch, const ResidualTerms& terms, const LayerNorm& norm,
                    const at::Tensor& after_ND) {
   return ResidualFunction::apply(
-      x_ND.contiguous(), Defined(branch.value_ND), Defined(terms.bypass_ND), Defined(terms.x_weights_D), Defined(norm.gamma()),
-      Defined(norm.beta()), Defined(after_ND), Scales(terms), branch.dropout,
+      x_ND.contiguous(), Defined(branch.value_ND), Defined(terms.bypass_ND), Defined(terms.x_weights_D),
+      Defined(norm.gamma()), Defined(norm.beta()), Defined(after_ND), Scales(terms), branch.dropout,
       Tracks({x_ND, branch.value_ND, terms.bypass_ND, terms.x_weights_D, norm.gamma(), after_ND}));
 }
 

@@ -40,7 +40,8 @@ at::Tensor Add(const at::Tensor& x_ND, const Branch& branch, const ResidualTerms
 at::Tensor AddNorm(const at::Tensor& x_ND, const Branch& branch, const ResidualTerms& terms, const LayerNorm& norm,
                    const at::Tensor& after_ND = {});
 
-// The sum over i of weights[row][i] * inputs[i]. weights: [R, C] or [R, C, 1] with C >= the number of inputs, which is at least 1.
+// The sum over i of weights[row][i] * inputs[i]. weights: [R, C] or [R, C, 1] with C >= the number of inputs, which is
+// at least 1.
 at::Tensor Combine(const at::Tensor& weights, int64_t row, const std::vector<at::Tensor>& inputs_ND);
 
 // dropout(x).

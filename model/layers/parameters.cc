@@ -1,9 +1,9 @@
 #include "model/layers/parameters.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <charconv>
 #include <cmath>
@@ -37,7 +37,8 @@ void Fill(at::Tensor rows, const ParameterPart& part, uint64_t seed) {
       break;
     case Initial::Kind::kAverages:
       rows.zero_();
-      for (int64_t k = 0; k < rows.size(0); ++k) rows.select(0, k).narrow(0, 0, k + 1).fill_(amount / static_cast<double>(k + 1));
+      for (int64_t k = 0; k < rows.size(0); ++k)
+        rows.select(0, k).narrow(0, 0, k + 1).fill_(amount / static_cast<double>(k + 1));
       break;
   }
   if (part.zero_row >= 0) rows.select(0, part.zero_row).zero_();

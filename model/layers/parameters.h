@@ -13,8 +13,8 @@
 
 namespace strata::model {
 
-// How a part starts. Amount: half-width of a uniform, standard deviation of a normal, or the constant. Averages: in a part of
-// shape [R, C, ...], 1 / (k + 1) in the first k + 1 columns of row k, zero elsewhere.
+// How a part starts. Amount: half-width of a uniform, standard deviation of a normal, or the constant. Averages: in a
+// part of shape [R, C, ...], 1 / (k + 1) in the first k + 1 columns of row k, zero elsewhere.
 struct Initial {
   enum class Kind { kConstant, kUniform, kNormal, kAverages };
   Kind kind = Kind::kConstant;
@@ -60,12 +60,13 @@ class ParameterStore {
     std::vector<ParameterPart> parts;  // in order, covering all rows
   };
 
-  // A new float32 leaf that requires gradients; its values are drawn by Draw. Parts need no rows where there is only one.
+  // A new float32 leaf that requires gradients; its values are drawn by Draw. Parts need no rows where there is only
+  // one.
   at::Tensor Add(const std::string& name, at::IntArrayRef shape, std::vector<ParameterPart> parts);
   void AddAlias(const std::string& name, const std::string& target) { aliases_.emplace_back(name, target); }
 
-  // Fills every part from a generator of its own, seeded by `seed` and the part's name: one scheme's extra tensors do not
-  // change what the others get, nor does the number of threads.
+  // Fills every part from a generator of its own, seeded by `seed` and the part's name: one scheme's extra tensors do
+  // not change what the others get, nor does the number of threads.
   void Draw(uint64_t seed);
 
   std::vector<Parameter>& parameters() { return parameters_; }

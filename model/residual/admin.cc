@@ -1,6 +1,6 @@
-// Admin (Liu et al. 2020): x <- LN(w_i * x + f_i(x)) for each sub-layer i of a stack, w_i a learned vector of the width. Before
-// training, one pass of one batch fills it: w_1 = 1, w_(i+1) = sqrt(var(w_i * x) + var(f_i(x))), x the sub-layer's input, f_i
-// after its dropout, the population variance over all elements, padding included.
+// Admin (Liu et al. 2020): x <- LN(w_i * x + f_i(x)) for each sub-layer i of a stack, w_i a learned vector of the
+// width. Before training, one pass of one batch fills it: w_1 = 1, w_(i+1) = sqrt(var(w_i * x) + var(f_i(x))), x the
+// sub-layer's input, f_i after its dropout, the population variance over all elements, padding included.
 #include <ATen/ATen.h>
 
 #include <cmath>
@@ -20,9 +20,12 @@ class Admin final : public ResidualScheme {
     for (int64_t layer = 0; layer < shape().layers; ++layer) {
       for (const SublayerKind kind : shape().sublayers) {
         const std::string name = shape().name + ".layers." + std::to_string(layer) + "." + RatioName(kind);
-        weights_.push_back(parameters.Add(
-            name, {shape().dim},
-            {{.name = name, .role = Role::kScheme, .stack = shape().name, .layer = layer, .initial = Initial::Constant(1)}}));
+        weights_.push_back(parameters.Add(name, {shape().dim},
+                                          {{.name = name,
+                                            .role = Role::kScheme,
+                                            .stack = shape().name,
+                                            .layer = layer,
+                                            .initial = Initial::Constant(1)}}));
       }
     }
   }
@@ -66,9 +69,11 @@ class Admin final : public ResidualScheme {
   double next_ = 0;              // during a profile: what the next sub-layer's weights become
 };
 
-REGISTER_SCHEME("admin", Admin,
-                {.summary = "Post-LN with learned weights of the residual connections, set by a profile of one batch before training",
-                 .source = "Liu et al. 2020, \"Understanding the Difficulty of Training Transformers\""});
+REGISTER_SCHEME(
+    "admin", Admin,
+    {.summary =
+         "Post-LN with learned weights of the residual connections, set by a profile of one batch before training",
+     .source = "Liu et al. 2020, \"Understanding the Difficulty of Training Transformers\""});
 
 }  // namespace
 }  // namespace strata::model

@@ -1,5 +1,5 @@
-// Bottom-to-top connection (Takase et al., Eq. 5). Post-LN, but the layer's input skips every normalisation except the last
-// one of the layer: x <- LN(x_inp + x + FFN(x)). No dropout on the bypass.
+// Bottom-to-top connection (Takase et al., Eq. 5). Post-LN, but the layer's input skips every normalisation except the
+// last one of the layer: x <- LN(x_inp + x + FFN(x)). No dropout on the bypass.
 #include "model/residual/residual_scheme.h"
 
 namespace strata::model {

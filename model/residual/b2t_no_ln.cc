@@ -1,6 +1,6 @@
 // B2T without layer normalisation (Takase et al., Eqs. 6 to 8): x <- x + f(x) for all sub-layers but the FFN, then
-// x <- alpha x_inp + beta (x + FFN(x)), with alpha = min(L / 12, L^-0.15) by the stack's layers L and beta = d^-0.2 by the
-// width d (footnote 12: other values may do better). No normalisation anywhere inside.
+// x <- alpha x_inp + beta (x + FFN(x)), with alpha = min(L / 12, L^-0.15) by the stack's layers L and beta = d^-0.2 by
+// the width d (footnote 12: other values may do better). No normalisation anywhere inside.
 #include <algorithm>
 #include <cmath>
 
@@ -31,16 +31,17 @@ class B2tNoLn final : public ResidualScheme {
 REGISTER_SCHEME("b2t_no_ln", B2tNoLn,
                 {.summary = "B2T without any normalisation, its two terms weighted by depth and width",
                  .source = "Takase et al., Eqs. (6) to (8)",
-                 .options = {{.name = "alpha",
-                              .summary = "weight of the layer's input; auto: min(L / 12, L^-0.15), L the layers of the stack",
-                              .default_value = "auto",
-                              .min = 0,
-                              .max = 10},
-                             {.name = "beta",
-                              .summary = "weight of the rest of the layer; auto: d^-0.2, d the width",
-                              .default_value = "auto",
-                              .min = 0,
-                              .max = 10}}});
+                 .options = {
+                     {.name = "alpha",
+                      .summary = "weight of the layer's input; auto: min(L / 12, L^-0.15), L the layers of the stack",
+                      .default_value = "auto",
+                      .min = 0,
+                      .max = 10},
+                     {.name = "beta",
+                      .summary = "weight of the rest of the layer; auto: d^-0.2, d the width",
+                      .default_value = "auto",
+                      .min = 0,
+                      .max = 10}}});
 
 }  // namespace
 }  // namespace strata::model

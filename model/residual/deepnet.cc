@@ -1,6 +1,6 @@
 // DeepNet (Wang et al. 2022): x <- LN(a x + f(x)) for each sub-layer. With an encoder of N layers and a decoder of M:
-// a = 0.81 (N^4 M)^(1/16) in the encoder, (3M)^(1/4) in the decoder; one stack of M: a = (2M)^(1/4). Weights of fc1, fc2, value
-// and out_proj start smaller by b = 0.87 (N^4 M)^(-1/16), (12M)^(-1/4), (8M)^(-1/4).
+// a = 0.81 (N^4 M)^(1/16) in the encoder, (3M)^(1/4) in the decoder; one stack of M: a = (2M)^(1/4). Weights of fc1,
+// fc2, value and out_proj start smaller by b = 0.87 (N^4 M)^(-1/16), (12M)^(-1/4), (8M)^(-1/4).
 #include <cmath>
 
 #include "model/residual/residual_scheme.h"
@@ -11,7 +11,8 @@ namespace {
 
 class DeepNet final : public ResidualScheme {
  public:
-  explicit DeepNet(StackShape stack) : ResidualScheme(std::move(stack)), torchscale_(Option("initialisation") == "torchscale") {
+  explicit DeepNet(StackShape stack)
+      : ResidualScheme(std::move(stack)), torchscale_(Option("initialisation") == "torchscale") {
     const double n = static_cast<double>(shape().encoder_layers), m = static_cast<double>(shape().decoder_layers);
     if (shape().encoder_layers == 0) {
       alpha_ = std::pow(2 * m, 0.25);
@@ -47,13 +48,14 @@ class DeepNet final : public ResidualScheme {
   double alpha_ = 1, gain_ = 1;
 };
 
-REGISTER_SCHEME("deepnet", DeepNet,
-                {.summary = "Post-LN with residual connections that count more, and weights that start smaller, by depth",
-                 .source = "Wang et al. 2022, \"DeepNet: Scaling Transformers to 1,000 Layers\"",
-                 .options = {{.name = "initialisation",
-                              .summary = "paper: xavier normal, zero biases; torchscale: the base's weights and biases, divided",
-                              .default_value = "paper",
-                              .choices = {"paper", "torchscale"}}}});
+REGISTER_SCHEME(
+    "deepnet", DeepNet,
+    {.summary = "Post-LN with residual connections that count more, and weights that start smaller, by depth",
+     .source = "Wang et al. 2022, \"DeepNet: Scaling Transformers to 1,000 Layers\"",
+     .options = {{.name = "initialisation",
+                  .summary = "paper: xavier normal, zero biases; torchscale: the base's weights and biases, divided",
+                  .default_value = "paper",
+                  .choices = {"paper", "torchscale"}}}});
 
 }  // namespace
 }  // namespace strata::model

@@ -1,7 +1,7 @@
-// Dynamic linear combination of layers (Wang et al. 2019): what enters layer l, and what leaves the stack at the top, is a
-// learned weighted sum of y_0, what enters the stack, and y_1 .. y_l, the outputs of the layers before. Row k of the weights starts at
-// 1 / (k + 1) on its first k + 1 entries. Inner layers are Post-LN or Pre-LN. Post: LN_k(sum w y) with nothing at k = 0.
-// Pre: sum w LN_k(y_k), the embedding as it is, and a final LN.
+// Dynamic linear combination of layers (Wang et al. 2019): what enters layer l, and what leaves the stack at the top,
+// is a learned weighted sum of y_0, what enters the stack, and y_1 .. y_l, the outputs of the layers before. Row k of
+// the weights starts at 1 / (k + 1) on its first k + 1 entries. Inner layers are Post-LN or Pre-LN. Post: LN_k(sum w y)
+// with nothing at k = 0. Pre: sum w LN_k(y_k), the embedding as it is, and a final LN.
 #include "model/residual/residual_scheme.h"
 #include "model/residual/zero_bias.h"
 
@@ -21,7 +21,8 @@ class Dlcl final : public ResidualScheme {
         {{.name = history + ".weight", .role = Role::kScheme, .stack = shape().name, .initial = Initial::Averages()}});
     history_norms_.resize(static_cast<size_t>(rows));
     for (int64_t k = 1; k < rows; ++k) {
-      history_norms_[k] = LayerNorm(parameters, history + ".layer_norms." + std::to_string(k), shape().name, /*layer=*/-1, shape().dim);
+      history_norms_[k] =
+          LayerNorm(parameters, history + ".layer_norms." + std::to_string(k), shape().name, /*layer=*/-1, shape().dim);
     }
     if (pre_) final_ = LayerNorm(parameters, shape().name + ".layer_norm", shape().name, /*layer=*/-1, shape().dim);
   }
@@ -54,10 +55,10 @@ class Dlcl final : public ResidualScheme {
   }
 
   bool pre_;
-  Tensor weights_;                 // [L + 1, L + 1, 1]
-  std::vector<LayerNorm> history_norms_;   // [L + 1], the first is none
-  LayerNorm final_;                // inner Pre-LN only
-  History normed_;                 // inner Pre-LN only: what this pass has normed so far
+  Tensor weights_;                        // [L + 1, L + 1, 1]
+  std::vector<LayerNorm> history_norms_;  // [L + 1], the first is none
+  LayerNorm final_;                       // inner Pre-LN only
+  History normed_;                        // inner Pre-LN only: what this pass has normed so far
 };
 
 REGISTER_SCHEME("dlcl", Dlcl,

@@ -1,5 +1,5 @@
-// Pre-LN (Takase et al., Eq. 2): x <- x + f(LN(x)) for each sub-layer, and one LN at the end of each stack. A model of one
-// stack (a language model) has none there by default, as in the paper's base.
+// Pre-LN (Takase et al., Eq. 2): x <- x + f(LN(x)) for each sub-layer, and one LN at the end of each stack. A model of
+// one stack (a language model) has none there by default, as in the paper's base.
 #include "model/residual/residual_scheme.h"
 
 namespace strata::model {
@@ -29,13 +29,15 @@ class PreLn final : public ResidualScheme {
   LayerNorm final_;
 };
 
-REGISTER_SCHEME("pre_ln", PreLn,
-                {.summary = "normalisation before each sub-layer, and at the stack's end",
-                 .source = "Takase et al., Eq. (2)",
-                 .options = {{.name = "final_norm",
-                              .summary = "a normalisation at the end of each stack; auto: with an encoder yes, in a decoder only no",
-                              .default_value = "auto",
-                              .choices = {"auto", "true", "false"}}}});
+REGISTER_SCHEME(
+    "pre_ln", PreLn,
+    {.summary = "normalisation before each sub-layer, and at the stack's end",
+     .source = "Takase et al., Eq. (2)",
+     .options = {
+         {.name = "final_norm",
+          .summary = "a normalisation at the end of each stack; auto: with an encoder yes, in a decoder only no",
+          .default_value = "auto",
+          .choices = {"auto", "true", "false"}}}});
 
 }  // namespace
 }  // namespace strata::model

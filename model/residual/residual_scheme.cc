@@ -32,7 +32,8 @@ const Entry& Find(const std::string& name) {
 
 namespace {
 
-[[noreturn]] void RefuseOption(const std::string& scheme, const std::string& item, const std::vector<SchemeOption>& options) {
+[[noreturn]] void RefuseOption(const std::string& scheme, const std::string& item,
+                               const std::vector<SchemeOption>& options) {
   std::string known;
   for (const SchemeOption& option : options) known += (known.empty() ? "" : ", ") + option.name;
   throw std::invalid_argument("model.scheme_options: \"" + item + "\" sets no option of the scheme " + scheme + ". " +
@@ -42,7 +43,8 @@ namespace {
 
 void CheckOption(const std::string& scheme, const SchemeOption& option, const std::string& value) {
   if (value == option.default_value) return;
-  const std::string start = "model.scheme_options: " + option.name + " of the scheme " + scheme + " is \"" + value + "\"";
+  const std::string start =
+      "model.scheme_options: " + option.name + " of the scheme " + scheme + " is \"" + value + "\"";
   if (!option.choices.empty()) {
     if (std::find(option.choices.begin(), option.choices.end(), value) != option.choices.end()) return;
     std::string known;
@@ -106,7 +108,8 @@ void ResidualScheme::Tap(const Place& at, const char* name, const Tensor& x_ND) 
 Tensor ResidualScheme::AddNormAt(const Place& at, const Tensor& x_ND, const Branch& branch, const ResidualTerms& terms,
                                  const Tensor& after_ND) const {
   const LayerTaps* taps = at.pass->taps();
-  if (taps == nullptr || taps->location_layers.count(at.layer) == 0) return AddNorm(x_ND, branch, terms, Norm(at), after_ND);
+  if (taps == nullptr || taps->location_layers.count(at.layer) == 0)
+    return AddNorm(x_ND, branch, terms, Norm(at), after_ND);
   const Tensor sum_ND = Add(x_ND, branch, terms);
   Tap(at, "before_norm", sum_ND);
   const Tensor normed_ND = Norm(at)(sum_ND);
@@ -152,7 +155,8 @@ std::map<std::string, std::string> SchemeOptions(const std::string& scheme, cons
     const auto option = std::find_if(options.begin(), options.end(), [&](const auto& o) { return o.name == name; });
     if (option == options.end() || equals == std::string::npos) RefuseOption(scheme, item, options);
     if (!set.insert(name).second) {
-      throw std::invalid_argument("model.scheme_options sets " + name + " of the scheme " + scheme + " twice. Leave one of them out.");
+      throw std::invalid_argument("model.scheme_options sets " + name + " of the scheme " + scheme +
+                                  " twice. Leave one of them out.");
     }
     values[name] = item.substr(equals + 1);
     CheckOption(scheme, *option, values[name]);

@@ -1,5 +1,5 @@
-// How a layer combines its sub-layers, residual connections and normalisations. One file in this folder is one scheme: its
-// equation, its source, its registration. Layers call the hooks below and never ask for a name.
+// How a layer combines its sub-layers, residual connections and normalisations. One file in this folder is one scheme:
+// its equation, its source, its registration. Layers call the hooks below and never ask for a name.
 //
 // Shapes: x_ND is packed, rows are tokens (model/layers/packing.h).
 #pragma once
@@ -45,8 +45,8 @@ struct StackShape {
 };
 
 using SublayerFn = std::function<Branch(const Tensor& x_ND)>;
-// history[0]: what enters the stack; history[k]: the output of layer k - 1. Only as long as KeepsHistory() asks: all, or the
-// newest alone.
+// history[0]: what enters the stack; history[k]: the output of layer k - 1. Only as long as KeepsHistory() asks: all,
+// or the newest alone.
 using History = std::vector<Tensor>;
 
 // One object a stack. Not thread-safe.
@@ -106,10 +106,10 @@ struct SchemeOption {
 
 // What a scheme says of itself.
 struct SchemeInfo {
-  std::string summary;                   // one line
-  std::string source;                    // where its equation stands
-  std::vector<std::string> tasks;        // empty: every task
-  std::vector<SchemeOption> options;     // of its own
+  std::string summary;                    // one line
+  std::string source;                     // where its equation stands
+  std::vector<std::string> tasks;         // empty: every task
+  std::vector<SchemeOption> options;      // of its own
   std::string schedule = "inverse_sqrt";  // what `train.schedule: scheme` means (worker/trainer/spec.h)
 };
 
@@ -123,15 +123,15 @@ std::vector<std::string> SchemeNames();
 // Throw std::invalid_argument naming the field, the value and the known names.
 const SchemeInfo& DescribeScheme(const std::string& name);
 std::unique_ptr<ResidualScheme> MakeScheme(const std::string& name, StackShape shape);
-// The values of a scheme's options, defaults filled in: "alpha=0.5" -> {alpha: 0.5, beta: auto}. Throws std::invalid_argument
-// naming the option, the value and what it may be.
+// The values of a scheme's options, defaults filled in: "alpha=0.5" -> {alpha: 0.5, beta: auto}. Throws
+// std::invalid_argument naming the option, the value and what it may be.
 std::map<std::string, std::string> SchemeOptions(const std::string& scheme, const std::string& text);
 // Throws std::invalid_argument naming both where the scheme does not take the task.
 void CheckSchemeTakes(const std::string& scheme, const std::string& task);
 
-#define REGISTER_SCHEME(name, Class, ...)                                  \
-  [[maybe_unused]] static const bool registered_scheme_##Class =           \
-      ::strata::model::RegisterScheme(name, ::strata::model::SchemeInfo __VA_ARGS__, \
-                                      [](::strata::model::StackShape shape) { return std::make_unique<Class>(std::move(shape)); })
+#define REGISTER_SCHEME(name, Class, ...)                                                         \
+  [[maybe_unused]] static const bool registered_scheme_##Class = ::strata::model::RegisterScheme( \
+      name, ::strata::model::SchemeInfo __VA_ARGS__,                                              \
+      [](::strata::model::StackShape shape) { return std::make_unique<Class>(std::move(shape)); })
 
 }  // namespace strata::model

@@ -1,7 +1,8 @@
-// T-Fixup (Huang et al. 2020): x <- x + f(x) for each sub-layer, no normalisation anywhere and no warm-up; the initialisation
-// alone keeps the updates small. Of a stack of L layers: embeddings N(0, d^-1/2) times (9L)^(-1/4); in the encoder fc1, fc2,
-// out_proj times 0.67 L^(-1/4) and value times 0.67 L^(-1/4) sqrt 2; in the decoder the same four, cross-attention's
-// included, by (9L)^(-1/4); all of that from xavier uniform feed-forward weights with zero biases.
+// T-Fixup (Huang et al. 2020): x <- x + f(x) for each sub-layer, no normalisation anywhere and no warm-up; the
+// initialisation alone keeps the updates small. Of a stack of L layers: embeddings N(0, d^-1/2) times (9L)^(-1/4); in
+// the encoder fc1, fc2, out_proj times 0.67 L^(-1/4) and value times 0.67 L^(-1/4) sqrt 2; in the decoder the same
+// four, cross-attention's included, by (9L)^(-1/4); all of that from xavier uniform feed-forward weights with zero
+// biases.
 #include <cmath>
 
 #include "model/residual/residual_scheme.h"
@@ -44,10 +45,11 @@ class TFixup final : public ResidualScheme {
   }
 };
 
-REGISTER_SCHEME("t_fixup", TFixup,
-                {.summary = "no normalisation and no warm-up, an initialisation scaled by depth instead",
-                 .source = "Huang, Perez, Ba, Volkovs 2020, \"Improving Transformer Optimization Through Better Initialization\"",
-                 .schedule = "inverse_sqrt_no_warmup"});
+REGISTER_SCHEME(
+    "t_fixup", TFixup,
+    {.summary = "no normalisation and no warm-up, an initialisation scaled by depth instead",
+     .source = "Huang, Perez, Ba, Volkovs 2020, \"Improving Transformer Optimization Through Better Initialization\"",
+     .schedule = "inverse_sqrt_no_warmup"});
 
 }  // namespace
 }  // namespace strata::model

@@ -7,7 +7,9 @@ namespace strata::model {
 
 inline bool IsFeedForward(const ParameterPart& part) { return part.role == Role::kFc1 || part.role == Role::kFc2; }
 // A bias of a layer's sub-layers; no norm's.
-inline bool IsSublayerBias(const ParameterPart& part) { return part.layer >= 0 && part.is_bias && part.role != Role::kNorm; }
+inline bool IsSublayerBias(const ParameterPart& part) {
+  return part.layer >= 0 && part.is_bias && part.role != Role::kNorm;
+}
 
 // Feed-forward weights xavier uniform, their biases zero. Leaves other parts alone.
 inline void XavierFeedForward(ParameterPart& part) {

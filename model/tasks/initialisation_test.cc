@@ -67,7 +67,8 @@ std::string Replaced(const std::string& text, const std::string& from, const std
 // Our tensors under every name that one of the repositories has for them.
 std::map<std::string, at::Tensor> ByEveryName(const SequenceModel& model) {
   std::map<std::string, at::Tensor> tensors;
-  for (const auto& [name, tensor] : model.Parameters()) tensors[name] = tensor.detach();  // joint projections among them
+  for (const auto& [name, tensor] : model.Parameters())
+    tensors[name] = tensor.detach();  // joint projections among them
   std::map<std::string, at::Tensor> all = tensors;
   for (const NamedView& view : model.FairseqViews()) {
     const at::Tensor part = tensors.at(view.parameter).narrow(0, view.begin, view.rows);
@@ -137,26 +138,34 @@ TEST_P(InitialisationTest, AgreesWithTheAuthorsCode) {
   EXPECT_GT(compared, 50u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Rows, InitialisationTest,
-                         ::testing::Values(InitialCase{"post_6L6L", "post_ln", 6}, InitialCase{"post_6L6L", "pre_ln", 6},
-                                           InitialCase{"post_6L6L", "b2t", 6}, InitialCase{"post_6L6L", "b2t_all", 6},
-                                           InitialCase{"b2t_6L6L", "b2t", 6, true}, InitialCase{"tfixup_6L6L", "t_fixup", 6},
-                                           InitialCase{"admin_profiling_6L6L", "admin", 6},
-                                           InitialCase{"deepnet_6L6L", "deepnet", 6}, InitialCase{"dlcl_post_6L6L", "dlcl", 6}),
-                         [](const auto& info) { return info.param.row + "_as_" + info.param.scheme; });
-INSTANTIATE_TEST_SUITE_P(DeepRows, InitialisationTest,
-                         ::testing::Values(InitialCase{"post_18L18L", "post_ln", 18}, InitialCase{"b2t_18L18L", "b2t", 18, true},
-                                           InitialCase{"tfixup_18L18L", "t_fixup", 18},
-                                           InitialCase{"admin_profiling_18L18L", "admin", 18},
-                                           InitialCase{"deepnet_18L18L", "deepnet", 18}, InitialCase{"dlcl_post_18L18L", "dlcl", 18}),
-                         [](const auto& info) { return info.param.row; });
+INSTANTIATE_TEST_SUITE_P(
+    Rows, InitialisationTest,
+    ::testing::Values(InitialCase{"post_6L6L", "post_ln", 6}, InitialCase{"post_6L6L", "pre_ln", 6},
+                      InitialCase{"post_6L6L", "b2t", 6}, InitialCase{"post_6L6L", "b2t_all", 6},
+                      InitialCase{"b2t_6L6L", "b2t", 6, true}, InitialCase{"tfixup_6L6L", "t_fixup", 6},
+                      InitialCase{"admin_profiling_6L6L", "admin", 6}, InitialCase{"deepnet_6L6L", "deepnet", 6},
+                      InitialCase{"dlcl_post_6L6L", "dlcl", 6}),
+    [](const auto& info) { return info.param.row + "_as_" + info.param.scheme; });
+INSTANTIATE_TEST_SUITE_P(
+    DeepRows, InitialisationTest,
+    ::testing::Values(InitialCase{"post_18L18L", "post_ln", 18}, InitialCase{"b2t_18L18L", "b2t", 18, true},
+                      InitialCase{"tfixup_18L18L", "t_fixup", 18}, InitialCase{"admin_profiling_18L18L", "admin", 18},
+                      InitialCase{"deepnet_18L18L", "deepnet", 18}, InitialCase{"dlcl_post_18L18L", "dlcl", 18}),
+    [](const auto& info) { return info.param.row; });
 
 // The other initialisation of DeepNet: the base's weights and biases, divided.
 TEST(InitialisationTest, TorchscaleDividesTheBase) {
   const auto make = [](const std::string& scheme, const std::string& options) {
     at::Generator generator = at::detail::getDefaultCPUGenerator();
     generator.set_current_seed(3);
-    return CreateModel({.scheme = scheme, .encoder_layers = 2, .decoder_layers = 2, .dim = 16, .ffn_dim = 32, .heads = 2, .vocabulary = 30, .scheme_options = options});
+    return CreateModel({.scheme = scheme,
+                        .encoder_layers = 2,
+                        .decoder_layers = 2,
+                        .dim = 16,
+                        .ffn_dim = 32,
+                        .heads = 2,
+                        .vocabulary = 30,
+                        .scheme_options = options});
   };
   const auto base = make("post_ln", ""), divided = make("deepnet", "initialisation=torchscale");
   std::map<std::string, at::Tensor> whole;
@@ -169,7 +178,8 @@ TEST(InitialisationTest, TorchscaleDividesTheBase) {
     // tests/golden/data/mt_deepnet_torchscale.json: init_divisor_enc, init_divisor_dec.
     const double divisor = !scaled ? 1 : view.name.rfind("encoder", 0) == 0 ? 1.0798763583247688 : 2.213363839400643;
     const at::Tensor expected = whole.at(view.parameter).narrow(0, view.begin, view.rows) / divisor;
-    EXPECT_LT((ours.at(view.parameter).narrow(0, view.begin, view.rows) - expected).abs().max().item<double>(), 1e-7) << view.name;
+    EXPECT_LT((ours.at(view.parameter).narrow(0, view.begin, view.rows) - expected).abs().max().item<double>(), 1e-7)
+        << view.name;
   }
 }
 

@@ -1,8 +1,8 @@
 #include "model/tasks/transformer_model.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <mutex>
@@ -21,11 +21,12 @@ bool IsWeightOfLayer(const ParameterPart& part) {
   return part.layer >= 0 && !part.is_bias && part.role != Role::kNorm && part.role != Role::kScheme;
 }
 
-// The options of the spec, after the scheme's own initialisation. depth_scaled_init replaces whatever the scheme gave the
-// weight, so that schemes compared under it start from the same bits; rescale_init multiplies what is there.
+// The options of the spec, after the scheme's own initialisation. depth_scaled_init replaces whatever the scheme gave
+// the weight, so that schemes compared under it start from the same bits; rescale_init multiplies what is there.
 void ScaleByDepth(const ModelConfig& config, int64_t layers, ParameterPart& part) {
   if (config.depth_scaled_init) {
-    part.initial = Initial::XavierUniform(part.fan_in, part.fan_out, 1 / std::sqrt(static_cast<double>(part.layer + 1)));
+    part.initial =
+        Initial::XavierUniform(part.fan_in, part.fan_out, 1 / std::sqrt(static_cast<double>(part.layer + 1)));
   }
   if (config.rescale_init) part.initial.amount /= std::sqrt(static_cast<double>(layers));
 }
@@ -36,7 +37,8 @@ at::Tensor PackTargets(const at::Tensor& target_BT, const Packing& input) {
   if (target_BT.dim() != 2 || target_BT.size(0) != input.batch || target_BT.size(1) != input.length) {
     throw std::invalid_argument("a batch's targets and target inputs differ in shape.");
   }
-  const at::Tensor targets = at::index_select(target_BT.reshape({-1}), 0, input.tokens_N.numel() > 0 ? input.flat_N : input.tokens_N);
+  const at::Tensor targets =
+      at::index_select(target_BT.reshape({-1}), 0, input.tokens_N.numel() > 0 ? input.flat_N : input.tokens_N);
   if (targets.ne(kPad).sum().item<int64_t>() != target_BT.ne(kPad).sum().item<int64_t>()) {
     throw std::invalid_argument("a batch has targets where its target inputs are padding.");
   }
@@ -52,7 +54,8 @@ std::vector<NamedParameter> TransformerModel::Parameters() const {
 std::vector<NamedView> TransformerModel::FairseqViews() const {
   std::vector<NamedView> views;
   for (const auto& parameter : store_.parameters()) {
-    for (const ParameterPart& part : parameter.parts) views.push_back({part.name, parameter.name, part.begin, part.rows});
+    for (const ParameterPart& part : parameter.parts)
+      views.push_back({part.name, parameter.name, part.begin, part.rows});
   }
   return views;
 }

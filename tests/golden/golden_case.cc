@@ -68,8 +68,10 @@ void Case::GetSource(const std::string& prefix, const model::ModelConfig& config
     return;
   }
   const at::Tensor source_BS = Get(prefix + "src_tokens", at::kLong);
-  if (source_BS.dim() != 2 || source_BS.numel() == 0 || source_BS.size(0) != rows) throw CaseError(prefix + "* is no batch");
-  if (!at::equal(lengths, source_BS.ne(model::kPad).sum(1))) throw CaseError(prefix + "src_lengths does not fit the tokens");
+  if (source_BS.dim() != 2 || source_BS.numel() == 0 || source_BS.size(0) != rows)
+    throw CaseError(prefix + "* is no batch");
+  if (!at::equal(lengths, source_BS.ne(model::kPad).sum(1)))
+    throw CaseError(prefix + "src_lengths does not fit the tokens");
   if (config.encoder_layers > 0) {
     batch->source_BS = source_BS;
   } else if (!at::equal(source_BS, batch->target_input_BT)) {

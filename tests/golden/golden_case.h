@@ -50,8 +50,8 @@ struct Kind {
   std::string skipped_because;  // not empty: this build lacks the scheme or the task
 };
 
-// From the repository, the arguments and the shapes of the parameters; throws CaseError where they contradict each other, or
-// hold what no model of ours has.
+// From the repository, the arguments and the shapes of the parameters; throws CaseError where they contradict each
+// other, or hold what no model of ours has.
 Kind ReadKind(const Case& reference);
 
 }  // namespace strata::golden

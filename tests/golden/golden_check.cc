@@ -28,7 +28,8 @@ double Worse(double a, double b) { return std::isnan(a) || std::isnan(b) ? kNan 
 double MaxAbs(const at::Tensor& tensor) { return tensor.numel() == 0 ? 0.0 : tensor.abs().max().item<double>(); }
 
 double Relative(double ours, double theirs) {
-  return std::isfinite(ours) && std::isfinite(theirs) ? std::abs(ours - theirs) / std::max(std::abs(theirs), 1e-12) : kNan;
+  return std::isfinite(ours) && std::isfinite(theirs) ? std::abs(ours - theirs) / std::max(std::abs(theirs), 1e-12)
+                                                      : kNan;
 }
 
 class Checker {
@@ -71,12 +72,13 @@ class Checker {
     if (!model_->NeedsProfile()) return Fail("the case holds a profile and our model needs none");
     model_->Profile(reference_.GetBatch("in.", config()));
     std::vector<double> ours;
-    for (const auto& [stack, kinds] : {std::pair("encoder", std::vector<std::string>{"attention", "fc"}),
-                                       {"decoder", {"self", "encoder", "fc"}}}) {
+    for (const auto& [stack, kinds] :
+         {std::pair("encoder", std::vector<std::string>{"attention", "fc"}), {"decoder", {"self", "encoder", "fc"}}}) {
       const int64_t layers = std::string(stack) == "encoder" ? config().encoder_layers : config().decoder_layers;
       for (int64_t layer = 0; layer < layers; ++layer) {
         for (const std::string& kind : kinds) {
-          const at::Tensor ratios = weights_.Parameter(std::string(stack) + ".layers." + std::to_string(layer) + "." + kind + "_ratio_change");
+          const at::Tensor ratios = weights_.Parameter(std::string(stack) + ".layers." + std::to_string(layer) + "." +
+                                                       kind + "_ratio_change");
           if (ratios.min().item<double>() != ratios.max().item<double>()) Fail("a profile gives one value a sub-layer");
           ours.push_back(ratios[0].item<double>());
         }
@@ -109,10 +111,12 @@ class Checker {
     if (batch.source_BS.defined()) return batch.source_BS;
     std::vector<int64_t> lengths = batch.source_frames;
     for (int64_t& length : lengths) length = HalfLength(HalfLength(length));
-    const at::Tensor positions = at::full({batch.sentences, *std::max_element(lengths.begin(), lengths.end())}, model::kPad, at::kLong);
+    const at::Tensor positions =
+        at::full({batch.sentences, *std::max_element(lengths.begin(), lengths.end())}, model::kPad, at::kLong);
     for (int64_t b = 0; b < batch.sentences; ++b) positions.select(0, b).narrow(0, 0, lengths[b]).fill_(model::kEos);
     const at::Tensor theirs = reference_.Get("out.subsample_lengths", at::kLong, {batch.sentences});
-    if (!at::equal(theirs, at::tensor(lengths, at::kLong))) throw CaseError("out.subsample_lengths does not fit in.src_lengths");
+    if (!at::equal(theirs, at::tensor(lengths, at::kLong)))
+      throw CaseError("out.subsample_lengths does not fit in.src_lengths");
     return positions;
   }
   static int64_t HalfLength(int64_t frames) { return (frames - 1) / 2 + 1; }
@@ -134,7 +138,8 @@ class Checker {
     CheckStack("decoder", batch.target_input_BT, taps.stacks.at("decoder"));
     if (language_model) {
       const at::Tensor features = model::Unpack(taps.stacks.at("decoder").final_ND, model::Pack(batch.target_input_BT));
-      Require("the greatest deviation of out.features", Deviation(features, "out.features", batch.target_input_BT), kLogitsBound);
+      Require("the greatest deviation of out.features", Deviation(features, "out.features", batch.target_input_BT),
+              kLogitsBound);
       return;
     }
     const at::Tensor positions = EncoderPositions(batch);
@@ -148,7 +153,8 @@ class Checker {
     at::Tensor input_ND = seen.input_ND;
     // DLCL weighs the embedding before the first layer gets it.
     const std::string history = "param." + stack + ".history.weight";
-    if (reference_.tensors.Has(history)) input_ND = input_ND * reference_.Get(history, at::kFloat).select(0, 0).select(0, 0);
+    if (reference_.tensors.Has(history))
+      input_ND = input_ND * reference_.Get(history, at::kFloat).select(0, 0).select(0, 0);
     double worst = Deviation(model::Unpack(input_ND, packing), prefix + "0.input", ids);
     for (size_t i = 0; i < seen.outputs_ND.size(); ++i) {
       const std::string name = prefix + std::to_string(i) + ".output";
@@ -162,8 +168,10 @@ class Checker {
     const model::Packing packing = model::Pack(ids);
     model::Positions positions(config().dim);
     const at::Tensor table = positions.Table(packing.length + model::kPad + 2);
-    const at::Tensor rows = (input_ND - at::index_select(table, 0, packing.positions_N)) / std::sqrt(static_cast<double>(config().dim));
-    Require("the greatest deviation of out.subsample", Deviation(model::Unpack(rows, packing), "out.subsample", ids), kLogitsBound);
+    const at::Tensor rows =
+        (input_ND - at::index_select(table, 0, packing.positions_N)) / std::sqrt(static_cast<double>(config().dim));
+    Require("the greatest deviation of out.subsample", Deviation(model::Unpack(rows, packing), "out.subsample", ids),
+            kLogitsBound);
   }
 
   void CheckLossAndGradients(const Batch& batch) {
@@ -171,10 +179,12 @@ class Checker {
     sums.loss.backward();
     outcome_->loss_rel = Relative(sums.loss.item<double>(), reference_.Scalar("out.loss"));
     Require("loss_rel", *outcome_->loss_rel, kLossBound);
-    Require("the relative deviation of nll", Relative(sums.nll.item<double>(), reference_.Scalar("out.nll")), kLossBound);
+    Require("the relative deviation of nll", Relative(sums.nll.item<double>(), reference_.Scalar("out.nll")),
+            kLossBound);
     CheckFacts(batch);
     std::string where;
-    outcome_->grad_max_rel = weights_.Compare("grad.", [&](const std::string& name) { return weights_.Parameter(name).grad(); }, &where);
+    outcome_->grad_max_rel = weights_.Compare(
+        "grad.", [&](const std::string& name) { return weights_.Parameter(name).grad(); }, &where);
     for (const auto& parameter : model_->Parameters()) at::Tensor(parameter.tensor).mutable_grad() = at::Tensor();
     Require("grad_max_rel (" + where + ")", *outcome_->grad_max_rel, kGradientBound);
   }
@@ -204,11 +214,13 @@ class Checker {
     CheckRates(facts, rates);
     const std::vector<Batch> batches = TrajectoryBatches();
     const auto betas = facts.at("adam").at("betas").get<std::vector<double>>();
-    model::Adam adam(model_->Parameters(), {.beta1 = betas.at(0), .beta2 = betas.at(1), .epsilon = facts.at("adam").at("eps").get<double>()});
+    model::Adam adam(model_->Parameters(),
+                     {.beta1 = betas.at(0), .beta2 = betas.at(1), .epsilon = facts.at("adam").at("eps").get<double>()});
     double worst = 0, worst_norm = 0, worst_nll = 0;
     for (size_t step = 0; step < losses.size(); ++step) {
       const Batch& batch = batches[step % batches.size()];
-      if (static_cast<double>(batch.target_tokens) != tokens[step]) Fail("traj.ntokens differs at step " + std::to_string(step));
+      if (static_cast<double>(batch.target_tokens) != tokens[step])
+        Fail("traj.ntokens differs at step " + std::to_string(step));
       adam.ZeroGradients();
       const model::LossSums sums = model_->Loss(batch, /*training=*/true);
       sums.loss.backward();
@@ -250,7 +262,8 @@ class Checker {
   void CheckFinalWeights() {
     if (!reference_.HasAny("traj.final.")) return;
     std::string where;
-    const double worst = weights_.Compare("traj.final.", [&](const std::string& name) { return weights_.Parameter(name).detach(); }, &where);
+    const double worst = weights_.Compare(
+        "traj.final.", [&](const std::string& name) { return weights_.Parameter(name).detach(); }, &where);
     Require("the final weights' greatest relative deviation (" + where + ")", worst, 10 * kTrajectoryBound);
   }
 
@@ -258,7 +271,8 @@ class Checker {
     outcome_->beam_equal = true;
     const at::Tensor source_BS = reference_.Get("in.src_tokens", at::kLong);
     const at::Tensor lengths = reference_.Get("in.src_lengths", at::kLong, {source_BS.size(0)});
-    if (!at::equal(lengths, source_BS.ne(model::kPad).sum(1))) throw CaseError("in.src_lengths does not fit the tokens");
+    if (!at::equal(lengths, source_BS.ne(model::kPad).sum(1)))
+      throw CaseError("in.src_lengths does not fit the tokens");
     const json& runs = reference_.facts.at("runs");
     if (!runs.is_array() || runs.empty()) throw CaseError("runs in the .json is empty");
     for (size_t i = 0; i < runs.size(); ++i) {
@@ -271,15 +285,19 @@ class Checker {
 
   // Empty where tokens and scores agree.
   std::string CompareRun(const json& run, const at::Tensor& source_BS) {
-    if (run.at("min_len") != 1 || run.at("unkpen") != 0.0) return "min_len other than 1 or unkpen other than 0 is not known here";
-    // fairseq counts the batch's padded length; ours is each sentence's own, so the reference's limit is handed over whole.
-    const double limit = run.at("max_len_a").get<double>() * static_cast<double>(source_BS.size(1)) + run.at("max_len_b").get<double>();
+    if (run.at("min_len") != 1 || run.at("unkpen") != 0.0)
+      return "min_len other than 1 or unkpen other than 0 is not known here";
+    // fairseq counts the batch's padded length; ours is each sentence's own, so the reference's limit is handed over
+    // whole.
+    const double limit =
+        run.at("max_len_a").get<double>() * static_cast<double>(source_BS.size(1)) + run.at("max_len_b").get<double>();
     const auto beam = run.at("beam").get<int64_t>();
-    const model::DecodeOptions options{.beam = beam,
-                                       .length_penalty = run.at("normalize_scores").get<bool>() ? run.at("lenpen").get<double>() : 0,
-                                       .max_length_a = 0,
-                                       .max_length_b = static_cast<int64_t>(limit),
-                                       .n_best = beam};
+    const model::DecodeOptions options{
+        .beam = beam,
+        .length_penalty = run.at("normalize_scores").get<bool>() ? run.at("lenpen").get<double>() : 0,
+        .max_length_a = 0,
+        .max_length_b = static_cast<int64_t>(limit),
+        .n_best = beam};
     const model::Hypotheses ours = model_->Decode({.source_BS = source_BS}, options);
     const json& theirs = run.at("hyps");
     if (theirs.size() != ours.size()) return "another number of sentences";
@@ -288,11 +306,13 @@ class Checker {
       for (size_t h = 0; h < ours[s].size(); ++h) {
         const std::string where = " of hypothesis " + std::to_string(h) + " of sentence " + std::to_string(s);
         if (theirs[s][h].at("tokens") != json(ours[s][h].tokens)) return "other tokens" + where;
-        if (!(std::abs(theirs[s][h].at("score").get<double>() - ours[s][h].score) <= kScoreBound)) return "another score" + where;
+        if (!(std::abs(theirs[s][h].at("score").get<double>() - ours[s][h].score) <= kScoreBound))
+          return "another score" + where;
         const auto scores = theirs[s][h].at("positional_scores").get<std::vector<double>>();
         if (scores.size() != ours[s][h].positional_scores.size()) return "another number of scores" + where;
         for (size_t t = 0; t < scores.size(); ++t) {
-          if (!(std::abs(scores[t] - ours[s][h].positional_scores[t]) <= kScoreBound)) return "another score of a token" + where;
+          if (!(std::abs(scores[t] - ours[s][h].positional_scores[t]) <= kScoreBound))
+            return "another score of a token" + where;
         }
       }
     }

@@ -110,9 +110,11 @@ void ReadSizes(const json& arguments, model::ModelConfig* config) {
   config->encoder_layers = 0;
   if (config->task == "language_model") return;
   config->encoder_layers = Argument<int64_t>(arguments, "encoder_layers");
-  for (const auto& [key, value] : {std::pair("encoder_embed_dim", config->dim), {"encoder_ffn_embed_dim", config->ffn_dim},
+  for (const auto& [key, value] : {std::pair("encoder_embed_dim", config->dim),
+                                   {"encoder_ffn_embed_dim", config->ffn_dim},
                                    {"encoder_attention_heads", config->heads}}) {
-    if (Argument<int64_t>(arguments, key) != value) throw CaseError(std::string("args.") + key + " differs between the stacks");
+    if (Argument<int64_t>(arguments, key) != value)
+      throw CaseError(std::string("args.") + key + " differs between the stacks");
   }
 }
 
@@ -120,7 +122,8 @@ void ReadSizes(const json& arguments, model::ModelConfig* config) {
 std::string Cutoffs(const json& arguments, const std::string& key) {
   if (!arguments.contains(key) || !arguments[key].is_array()) return Argument<std::string>(arguments, key);
   std::string text;
-  for (const auto& cutoff : Argument<std::vector<int64_t>>(arguments, key)) text += (text.empty() ? "" : ",") + std::to_string(cutoff);
+  for (const auto& cutoff : Argument<std::vector<int64_t>>(arguments, key))
+    text += (text.empty() ? "" : ",") + std::to_string(cutoff);
   return text;
 }
 
@@ -132,9 +135,10 @@ void ReadLanguageModel(const Case& reference, const json& arguments, model::Mode
     return;
   }
   const std::string cutoffs = Cutoffs(arguments, "adaptive_input_cutoff");
-  if (Cutoffs(arguments, "adaptive_softmax_cutoff") != cutoffs || Argument<int64_t>(arguments, "adaptive_input_factor") !=
-                                                                      Argument<int64_t>(arguments, "adaptive_softmax_factor") || !Flag(arguments, "tie_adaptive_weights") ||
-      !Flag(arguments, "tie_adaptive_proj")) {
+  if (Cutoffs(arguments, "adaptive_softmax_cutoff") != cutoffs ||
+      Argument<int64_t>(arguments, "adaptive_input_factor") !=
+          Argument<int64_t>(arguments, "adaptive_softmax_factor") ||
+      !Flag(arguments, "tie_adaptive_weights") || !Flag(arguments, "tie_adaptive_proj")) {
     throw CaseError("args have an adaptive softmax that is not tied to the input: no task of ours does that");
   }
   config->adaptive_cutoffs = model::ParseCutoffs(cutoffs);
@@ -145,7 +149,8 @@ void ReadLanguageModel(const Case& reference, const json& arguments, model::Mode
   }
 }
 
-model::ModelConfig ConfigOf(const Case& reference, const json& arguments, const std::string& task, const Scheme& scheme) {
+model::ModelConfig ConfigOf(const Case& reference, const json& arguments, const std::string& task,
+                            const Scheme& scheme) {
   model::ModelConfig config{.task = task, .scheme = scheme.name, .scheme_options = scheme.options};
   ReadSizes(arguments, &config);
   if (task == "language_model") {
@@ -153,23 +158,26 @@ model::ModelConfig ConfigOf(const Case& reference, const json& arguments, const 
   } else {
     const char* table = task == "speech" ? "param.decoder.embed_tokens.weight" : "param.encoder.embed_tokens.weight";
     config.vocabulary = MatrixShape(reference, table)[0];
-    config.share_embeddings = Flag(arguments, "share_all_embeddings")                                      ? "all"
+    config.share_embeddings = Flag(arguments, "share_all_embeddings")                         ? "all"
                               : Argument<bool>(arguments, "share_decoder_input_output_embed") ? "decoder"
                                                                                               : "none";
   }
   if (task == "speech") {
     config.convolution_channels = Argument<int64_t>(arguments, "conv_channels");
     config.feature_bins = Argument<int64_t>(arguments, "input_feat_per_channel");
-    if (Argument<std::string>(arguments, "conv_kernel_sizes") != "5,5") throw CaseError("args.conv_kernel_sizes is not 5,5");
+    if (Argument<std::string>(arguments, "conv_kernel_sizes") != "5,5")
+      throw CaseError("args.conv_kernel_sizes is not 5,5");
     config.smooth_over_others = true;  // since fairseq 0.12
   }
-  for (const auto& [facts, key] : {std::pair(&reference.facts, "vocab"), {&arguments, "vocab_size"}, {&arguments, "tgt_dict_size"}}) {
+  for (const auto& [facts, key] :
+       {std::pair(&reference.facts, "vocab"), {&arguments, "vocab_size"}, {&arguments, "tgt_dict_size"}}) {
     if (facts->contains(key) && Argument<int64_t>(*facts, key) != config.vocabulary) {
       throw CaseError(std::string(key) + " differs from the rows of the embedding");
     }
   }
   config.dropout = 0;
-  config.label_smoothing = Argument<double>(reference.facts.contains("label_smoothing") ? reference.facts : arguments, "label_smoothing");
+  config.label_smoothing =
+      Argument<double>(reference.facts.contains("label_smoothing") ? reference.facts : arguments, "label_smoothing");
   if (task == "translation" && arguments.contains("label_smoothing") &&
       Argument<double>(arguments, "label_smoothing") != config.label_smoothing) {
     throw CaseError("label_smoothing differs from args.label_smoothing");
@@ -192,7 +200,8 @@ Kind ReadKind(const Case& reference) {
   const Scheme scheme = SchemeOf(reference, repository, arguments);
   const std::string task = TaskOf(repository, arguments);
   if (!Contains(model::TaskNames(), task)) return {.skipped_because = "this build has no task \"" + task + "\""};
-  if (!Contains(model::SchemeNames(), scheme.name)) return {.skipped_because = "this build has no scheme \"" + scheme.name + "\""};
+  if (!Contains(model::SchemeNames(), scheme.name))
+    return {.skipped_because = "this build has no scheme \"" + scheme.name + "\""};
   return {.config = ConfigOf(reference, arguments, task, scheme)};
 }
 

@@ -1,6 +1,4 @@
 // The reference cases pass, and spoiled ones fail: neither crash nor skip.
-#include "tests/golden/golden_check.h"
-
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
@@ -10,6 +8,8 @@
 #include <fstream>
 #include <functional>
 #include <limits>
+
+#include "tests/golden/golden_check.h"
 
 namespace strata::golden {
 namespace {
@@ -100,33 +100,47 @@ std::vector<Spoiling> Spoilings() {
       {"missing_trajectory_loss", "mt_post", drop("traj.loss")},
       {"missing_final_weight", "mt_b2t", drop("traj.final.decoder.layers.0.fc1.weight")},
       {"missing_source", "beam_b2t", drop("in.src_tokens")},
-      {"surplus_parameter", "mt_post", [](Tensors& t, json&) { t["param.decoder.layers.9.fc1.weight"] = at::zeros({2}); }},
+      {"surplus_parameter", "mt_post",
+       [](Tensors& t, json&) { t["param.decoder.layers.9.fc1.weight"] = at::zeros({2}); }},
       {"wrong_shape", "mt_post",
-       [](Tensors& t, json&) { t["param.encoder.layers.0.fc1.weight"] = t["param.encoder.layers.0.fc1.weight"].t().contiguous(); }},
+       [](Tensors& t, json&) {
+         t["param.encoder.layers.0.fc1.weight"] = t["param.encoder.layers.0.fc1.weight"].t().contiguous();
+       }},
       {"wrong_type", "mt_post", [](Tensors& t, json&) { t["out.logits"] = t["out.logits"].to(at::kDouble); }},
       {"swapped_parameters", "mt_post",
        [](Tensors& t, json&) {
-         std::swap(t.at("param.encoder.layers.0.self_attn.q_proj.weight"), t.at("param.encoder.layers.0.self_attn.v_proj.weight"));
+         std::swap(t.at("param.encoder.layers.0.self_attn.q_proj.weight"),
+                   t.at("param.encoder.layers.0.self_attn.v_proj.weight"));
        }},
-      {"ids_outside", "mt_post", [](Tensors& t, json&) { t.at("in.src_tokens").select(0, 0).select(0, 8).fill_(4000); }},
-      {"padding_inside", "mt_post", [](Tensors& t, json&) { t.at("in.src_tokens").select(0, 0).select(0, 7).fill_(1); }},
+      {"ids_outside", "mt_post",
+       [](Tensors& t, json&) { t.at("in.src_tokens").select(0, 0).select(0, 8).fill_(4000); }},
+      {"padding_inside", "mt_post",
+       [](Tensors& t, json&) { t.at("in.src_tokens").select(0, 0).select(0, 7).fill_(1); }},
       {"scheme_of_the_json", "mt_b2t", [](Tensors&, json& f) { f["args"]["residual_bottom_to_top"] = false; }},
-      {"heads_of_the_json", "mt_post", [](Tensors&, json& f) { f["args"]["decoder_attention_heads"] = f["args"]["encoder_attention_heads"] = 2; }},
-      {"smoothing_of_the_json", "mt_post", [](Tensors&, json& f) { f["label_smoothing"] = f["args"]["label_smoothing"] = 0.2; }},
+      {"heads_of_the_json", "mt_post",
+       [](Tensors&, json& f) { f["args"]["decoder_attention_heads"] = f["args"]["encoder_attention_heads"] = 2; }},
+      {"smoothing_of_the_json", "mt_post",
+       [](Tensors&, json& f) { f["label_smoothing"] = f["args"]["label_smoothing"] = 0.2; }},
       {"vocabulary_of_the_json", "mt_post", [](Tensors&, json& f) { f["vocab"] = 41; }},
       {"layers_of_the_json", "mt_post", [](Tensors&, json& f) { f["args"]["decoder_layers"] = 1; }},
       {"repository_of_the_json", "mt_post", [](Tensors&, json& f) { f["repo"] = "somewhere"; }},
       {"task_of_the_json", "mt_post", [](Tensors&, json& f) { f["args"].erase("task"); }},
       {"rate_of_the_json", "mt_post", [](Tensors&, json& f) { f["traj"]["base_lr"] = 0.004; }},
-      {"adam_of_the_json", "mt_post", [](Tensors&, json& f) { f["traj"]["adam"]["betas"] = {0.9, 0.999}; }},
+      {"adam_of_the_json", "mt_post",
+       [](Tensors&, json& f) {
+         f["traj"]["adam"]["betas"] = {0.9, 0.999};
+       }},
       {"ratio", "mt_admin", [](Tensors& t, json&) { t.at("param.decoder.layers.1.encoder_ratio_change").mul_(1.01); }},
       {"profile", "mt_admin", [](Tensors&, json& f) { f["profile_file"][6] = "3 1.2613"; }},
       {"profile_too_short", "mt_admin", [](Tensors&, json& f) { f["profile_file"].erase(9); }},
       {"initialiser_of_the_json", "mt_admin", [](Tensors&, json& f) { f["args"]["init_type"] = "deepnet"; }},
-      {"joint_projection", "mt_admin", [](Tensors& t, json&) { t.at("param.encoder.layers.0.self_attn.in_proj_weight").narrow(0, 70, 1).add_(0.1); }},
-      {"joint_gradient", "mt_admin", [](Tensors& t, json&) { t.at("grad.encoder.layers.0.self_attn.in_proj_bias").narrow(0, 70, 1).add_(0.1); }},
+      {"joint_projection", "mt_admin",
+       [](Tensors& t, json&) { t.at("param.encoder.layers.0.self_attn.in_proj_weight").narrow(0, 70, 1).add_(0.1); }},
+      {"joint_gradient", "mt_admin",
+       [](Tensors& t, json&) { t.at("grad.encoder.layers.0.self_attn.in_proj_bias").narrow(0, 70, 1).add_(0.1); }},
       {"separate_projection", "mt_deepnet_clinic", nudge("param.decoder.layers.0.self_attn.v_proj_weight", 0.5)},
-      {"trajectory_of_deepnet", "mt_deepnet_clinic", [](Tensors& t, json&) { t.at("traj.loss").narrow(0, 19, 1).mul_(1.001); }},
+      {"trajectory_of_deepnet", "mt_deepnet_clinic",
+       [](Tensors& t, json&) { t.at("traj.loss").narrow(0, 19, 1).mul_(1.001); }},
       {"torchscale_name", "mt_deepnet_torchscale", drop("param.encoder.layers.0.ffn.fc1.weight")},
       {"torchscale_without_alpha", "mt_deepnet_torchscale", [](Tensors&, json& f) { f["config"]["deepnorm"] = false; }},
       {"history", "mt_dlcl_post", nudge("param.decoder.history.weight", 0.01)},
@@ -134,13 +148,21 @@ std::vector<Spoiling> Spoilings() {
        [](Tensors& t, json&) { t.at("grad.decoder.history.weight").select(0, 0).select(0, 2).fill_(0.1); }},
       {"history_norm", "mt_dlcl_pre", nudge("param.encoder.history.layer_norms.1.bias", 0.1)},
       {"inner_of_the_json", "mt_dlcl_pre",
-       [](Tensors&, json& f) { f["args"]["decoder_normalize_before"] = f["args"]["encoder_normalize_before"] = false; }},
+       [](Tensors&, json& f) {
+         f["args"]["decoder_normalize_before"] = f["args"]["encoder_normalize_before"] = false;
+       }},
       {"layer_norms", "mt_dlcl_post",
-       [](Tensors& t, json&) { std::swap(t.at("param.decoder.layers.0.layer_norms.1.bias"), t.at("param.decoder.layers.0.layer_norms.2.bias")); }},
-      {"restated_loss", "mt_tfixup", [](Tensors& t, json&) { t.at("traj.loss_restated_adam").narrow(0, 19, 1).mul_(1.001); }},
-      {"norm_that_is_not_unused", "mt_tfixup", [](Tensors& t, json&) { t.at("grad.decoder.layers.0.encoder_attn_layer_norm.bias").fill_(1.0); }},
+       [](Tensors& t, json&) {
+         std::swap(t.at("param.decoder.layers.0.layer_norms.1.bias"),
+                   t.at("param.decoder.layers.0.layer_norms.2.bias"));
+       }},
+      {"restated_loss", "mt_tfixup",
+       [](Tensors& t, json&) { t.at("traj.loss_restated_adam").narrow(0, 19, 1).mul_(1.001); }},
+      {"norm_that_is_not_unused", "mt_tfixup",
+       [](Tensors& t, json&) { t.at("grad.decoder.layers.0.encoder_attn_layer_norm.bias").fill_(1.0); }},
       {"bypass_without_norms", "mt_b2t_noln", [](Tensors&, json& f) { f["args"]["residual_bottom_to_top"] = false; }},
-      {"alias", "mt_admin", [](Tensors&, json& f) { f["alias"]["decoder.layers.0.fc1.weight"] = "encoder.layers.0.fc1.weight"; }},
+      {"alias", "mt_admin",
+       [](Tensors&, json& f) { f["alias"]["decoder.layers.0.fc1.weight"] = "encoder.layers.0.fc1.weight"; }},
       {"beam_tokens", "beam_b2t", [](Tensors&, json& f) { f["runs"][3]["hyps"][2][1]["tokens"][0] = 9; }},
       {"beam_score", "beam_b2t", [](Tensors&, json& f) { f["runs"][0]["hyps"][0][0]["score"] = -0.4737; }},
       {"beam_penalty", "beam_b2t", [](Tensors&, json& f) { f["runs"][1]["lenpen"] = 0.9; }},
@@ -160,6 +182,25 @@ TEST(SpoiledGoldenTest, EverySpoiledCaseFails) {
 TEST(SpoiledGoldenTest, AnUntouchedCopyPasses) {
   const SpoiledCase copy("mt_b2t_deep", [](Tensors&, json&) {});
   EXPECT_TRUE(CheckCase(copy.file()).passed());
+}
+
+// Where the padding stands changes nothing: the same case with its sources padded on the right.
+TEST(GoldenTest, PaddingOnTheRightPasses) {
+  for (const char* name : {"mt_dlcl_pre", "mt_admin"}) {
+    const SpoiledCase padded(name, [](Tensors& tensors, json&) {
+      const at::Tensor padding = tensors.at("in.src_tokens").eq(model::kPad).sum(1);
+      for (auto& [key, tensor] : tensors) {
+        const bool source = key == "in.src_tokens" || key.rfind("out.encoder.", 0) == 0;
+        if (key.rfind("traj.", 0) == 0 || !source) continue;
+        at::Tensor rolled = tensor.clone();
+        for (int64_t b = 0; b < rolled.size(0); ++b)
+          rolled[b].copy_(at::roll(tensor[b], {-padding[b].item<int64_t>()}, {0}));
+        tensor = rolled;
+      }
+    });
+    const Outcome outcome = CheckCase(padded.file());
+    EXPECT_TRUE(outcome.passed()) << outcome.ToJson() << (outcome.failures.empty() ? "" : outcome.failures[0]);
+  }
 }
 
 TEST(SpoiledGoldenTest, BrokenFilesFail) {

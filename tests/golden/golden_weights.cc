@@ -51,7 +51,9 @@ std::vector<Candidate> Candidates(const Case& reference, const model::NamedView&
 double MaxAbs(const at::Tensor& tensor) { return tensor.numel() == 0 ? 0.0 : tensor.abs().max().item<double>(); }
 
 // The greater, NaN if either is.
-double Worse(double a, double b) { return std::isnan(a) || std::isnan(b) ? std::numeric_limits<double>::quiet_NaN() : std::max(a, b); }
+double Worse(double a, double b) {
+  return std::isnan(a) || std::isnan(b) ? std::numeric_limits<double>::quiet_NaN() : std::max(a, b);
+}
 
 }  // namespace
 
@@ -77,7 +79,8 @@ Weights::Weights(const Case& reference, model::SequenceModel& model) : reference
       throw CaseError("alias." + other + " names no tensor of the case");
     }
     for (const Link& link : links_) {
-      if (link.part.name == other) throw CaseError(other + " is shared in the case but has weights of its own in our model");
+      if (link.part.name == other)
+        throw CaseError(other + " is shared in the case but has weights of its own in our model");
     }
   }
 }
@@ -89,7 +92,8 @@ void Weights::CheckAllAreUsed() const {
   for (const std::string& name : reference_.tensors.names()) {
     if (name.compare(0, 6, "param.") != 0) continue;
     if (rows.count(name) > 0) {
-      if (reference_.tensors.Shape(name).at(0) != rows[name]) throw CaseError("tensor " + name + " has another shape than expected");
+      if (reference_.tensors.Shape(name).at(0) != rows[name])
+        throw CaseError("tensor " + name + " has another shape than expected");
       continue;
     }
     // T-Fixup's code makes this norm and never uses it.
@@ -103,7 +107,8 @@ void Weights::CheckAllAreUsed() const {
 at::Tensor Weights::Theirs(const std::string& prefix, const Link& link, at::IntArrayRef shape) const {
   const std::string name = prefix + link.stored;
   const at::Tensor whole = reference_.Get(name, at::kFloat);
-  if (whole.dim() < 1 || whole.size(0) < link.begin + link.part.rows) throw CaseError("tensor " + name + " has another shape than expected");
+  if (whole.dim() < 1 || whole.size(0) < link.begin + link.part.rows)
+    throw CaseError("tensor " + name + " has another shape than expected");
   const at::Tensor rows = whole.narrow(0, link.begin, link.part.rows);
   if (rows.sizes() != shape) throw CaseError("tensor " + name + " has another shape than expected");
   return rows;

@@ -1,5 +1,5 @@
-// Where the parts of our parameters stand in a case: every repository has names of its own, and some join what others keep
-// apart.
+// Where the parts of our parameters stand in a case: every repository has names of its own, and some join what others
+// keep apart.
 #pragma once
 
 #include <functional>
@@ -23,15 +23,17 @@ struct Link {
 
 class Weights {
  public:
-  // Throws CaseError where a part has no counterpart of its shape, or the case has weights that are no part of the model.
-  // Neither argument is copied.
+  // Throws CaseError where a part has no counterpart of its shape, or the case has weights that are no part of the
+  // model. Neither argument is copied.
   Weights(const Case& reference, model::SequenceModel& model);
 
   // The case's weights into the model.
   void Load();
-  // Greatest deviation of ours from the case's prefix + name, tensor by tensor: max|a - b| / max(max|b|, 1e-2); NaN where
-  // either is not finite. `ours` gives a tensor of ours by parameter (a weight, a gradient). `worst` names the tensor.
-  double Compare(const std::string& prefix, const std::function<at::Tensor(const std::string&)>& ours, std::string* worst) const;
+  // Greatest deviation of ours from the case's prefix + name, tensor by tensor: max|a - b| / max(max|b|, 1e-2); NaN
+  // where either is not finite. `ours` gives a tensor of ours by parameter (a weight, a gradient). `worst` names the
+  // tensor.
+  double Compare(const std::string& prefix, const std::function<at::Tensor(const std::string&)>& ours,
+                 std::string* worst) const;
 
   at::Tensor Parameter(const std::string& name) const { return parameters_.at(name); }
   const std::vector<Link>& links() const { return links_; }

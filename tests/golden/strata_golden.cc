@@ -1,5 +1,5 @@
-// strata-golden FOLDER: compares our model with every reference case of a folder. Prints one JSON line a case on standard
-// output and the reasons of failures on standard error; exit status 1 if any case fails, 2 for wrong usage.
+// strata-golden FOLDER: compares our model with every reference case of a folder. Prints one JSON line a case on
+// standard output and the reasons of failures on standard error; exit status 1 if any case fails, 2 for wrong usage.
 #include <ATen/Parallel.h>
 
 #include <algorithm>
