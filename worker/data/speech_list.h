@@ -25,7 +25,8 @@ struct SpeechList {
 enum class Transcripts { kRequired, kOptional };
 
 // Reads a list; a path that is not absolute starts at the list's folder. Throws model::DataError naming the list, the
-// line and the remedy: no UTF-8, no path, no transcript where one is required, more than two columns, no clips at all.
+// line and the remedy: no UTF-8, no path, no such file, no transcript where one is required, more than two columns, no
+// clips at all.
 SpeechList ReadSpeechList(const std::filesystem::path& file, Transcripts transcripts);
 
 // Text in lower case, character by character as Unicode maps them. `text` is UTF-8.

@@ -185,7 +185,7 @@ TEST_F(SpeechTest, NamesTheLineAndTheRemedy) {
                                                         {"valid/a.flac\t ", "has no transcript"},
                                                         {"\tword", "no path"},
                                                         {"valid/a.flac\tword\tmore", "more than two columns"},
-                                                        {"none.wav\tword", "none.wav: No such file"},
+                                                        {"none.wav\tword", "there is no file"},
                                                         {"stereo.wav\tword", "has 2 channels"},
                                                         {"short.wav\tword", "one window"},
                                                         {"valid/a.flac\t\xe4", "not valid UTF-8"}}) {
