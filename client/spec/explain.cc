@@ -33,7 +33,19 @@ constexpr TopKey kTopKeys[] = {
     {"exclude", "Cells taken out of the grid: those that have all settings of an item.",
      "exclude: [{scheme: post_ln, depth: 18L-18L}]"},
     {"overrides", "Changes of some cells, in order: where all of `when` holds, `set` is applied.",
-     "overrides: [{when: {scheme: t_fixup}, set: {train.warmup: 1}}]"}};
+     "overrides: [{when: {scheme: t_fixup}, set: {train.warmup: 1}}]"},
+    {"probe_only",
+     "True: nothing is trained; each trial is one PROBE job, which measures gradients, similarities and variances by "
+     "layer "
+     "at initialisation, in seconds.",
+     "probe_only: true"},
+    {"extends",
+     "Experiment to go on from. Cells that are done are not trained again; a trial that differs from one of its trials "
+     "in "
+     "train.updates alone, upwards, starts from that one's last checkpoint and ends in the same weights as a training "
+     "of "
+     "that length from the beginning.",
+     "extends: depth-by-scheme-1"}};
 
 // The values of ExampleSpec that are not defaults.
 const std::map<std::string, std::string>& ExampleValues() {
@@ -61,17 +73,50 @@ nlohmann::json Registered(const std::string& registry_json, const std::string& l
   return registry.is_object() && registry.contains(list) ? registry[list] : nlohmann::json::array();
 }
 
+// A scheme's own options, each with what it takes.
+std::string ExplainOptions(const nlohmann::json& options) {
+  if (options.empty()) return "";
+  std::string text = "\n  Options of its own, under model: {scheme_options: {NAME: VALUE}}:\n";
+  for (const auto& option : options) {
+    const std::string takes =
+        option.contains("choices")
+            ? absl::StrCat("one of ", absl::StrJoin(option["choices"].get<std::vector<std::string>>(), ", "))
+            : absl::StrFormat("%g to %g", option.value("min", 0.0), option.value("max", 0.0));
+    absl::StrAppend(&text, absl::StrFormat("  %-14s %s (%s; default %s)\n", option.value("name", ""),
+                                           option.value("summary", ""), takes, option.value("default", "")));
+  }
+  return text;
+}
+
+// The options of every scheme that has some.
+std::string ExplainSchemeOptions(const std::string& registry_json) {
+  std::string text;
+  for (const auto& scheme : Registered(registry_json, "schemes")) {
+    if (!scheme.contains("options") || !scheme["options"].is_array() || scheme["options"].empty()) continue;
+    absl::StrAppend(&text, "\n", scheme.value("name", ""), ExplainOptions(scheme["options"]));
+  }
+  return text;
+}
+
 std::string ExplainField(const base::Field& field, const std::string& registry_json) {
   std::string text = absl::StrCat(field.path, "\n  ", base::CommentOf(field.descriptor->full_name()), "\n\n");
   absl::StrAppend(&text, "  takes     ", base::Accepts(field), "\n");
+  const bool empty = field.rule->has_default_value() && field.rule->default_value().empty();
   absl::StrAppend(&text, "  default   ",
-                  field.rule->has_default_value() ? field.rule->default_value() : "none: required", "\n");
-  const std::string& value = field.rule->has_default_value() ? field.rule->default_value() : field.rule->example();
+                  empty                             ? "empty"
+                  : field.rule->has_default_value() ? field.rule->default_value()
+                                                    : "none: required",
+                  "\n");
+  const std::string& value =
+      field.rule->has_default_value() && !empty ? field.rule->default_value() : field.rule->example();
   absl::StrAppend(&text, "  in YAML   ", field.section, ": ", field.item < 0 ? "" : "[", "{", field.descriptor->name(),
                   ": ", value, "}", field.item < 0 ? "" : "]", "\n");
   const std::string brief = Shorthand(field.path);
   absl::StrAppend(&text, "  as axis   grid: {", brief.empty() ? field.path : brief, ": [", value, ", ...]}\n");
   absl::StrAppend(&text, "  for all   --set ", brief.empty() ? field.path : brief, "=", value, "\n");
+  if (!field.rule->tasks().empty())
+    absl::StrAppend(&text, "  of        ", absl::StrJoin(field.rule->tasks(), ", "), " only\n");
+  if (field.path == "model.scheme_options") absl::StrAppend(&text, ExplainSchemeOptions(registry_json));
   if (field.rule->registry().empty()) return text;
   const auto entries = Registered(registry_json, field.rule->registry());
   if (entries.empty()) return text;
@@ -87,12 +132,14 @@ std::string ExplainRegistered(const nlohmann::json& entry, const std::string& li
   std::string text =
       absl::StrCat(entry.value("name", ""), " (one of the ", list, ")\n  ", entry.value("summary", ""), "\n");
   for (const auto& [key, value] : entry.items()) {
-    if (key == "name" || key == "summary") continue;
+    if (key == "name" || key == "summary" || (key == "options" && value.is_array())) continue;
     std::string shown = value.is_string() ? value.get<std::string>() : value.dump();
     if (value.is_array() && !value.empty() && value[0].is_string())
       shown = absl::StrJoin(value.get<std::vector<std::string>>(), ", ");
     absl::StrAppend(&text, absl::StrFormat("  %-18s %s\n", key, shown));
   }
+  if (entry.contains("options") && entry["options"].is_array())
+    absl::StrAppend(&text, ExplainOptions(entry["options"]));
   return text;
 }
 
@@ -138,6 +185,10 @@ Json FieldSchema(const base::Field& field, const std::string& registry_json) {
   }
   if (rule.has_min()) schema[rule.above_min() ? "exclusiveMinimum" : "minimum"] = rule.min();
   if (rule.has_max()) schema[rule.below_max() ? "exclusiveMaximum" : "maximum"] = rule.max();
+  if (rule.form() == "pairs") {
+    schema["type"] = {"string", "object"};
+    schema["additionalProperties"] = {{"type", {"string", "number"}}};
+  }
   if (field.path == "model.depth") schema["pattern"] = "^[1-9][0-9]*L(-[1-9][0-9]*L)?$";
   if (!rule.choices().empty()) schema["enum"] = std::vector<std::string>(rule.choices().begin(), rule.choices().end());
   const std::vector<std::string> names =
@@ -145,7 +196,8 @@ Json FieldSchema(const base::Field& field, const std::string& registry_json) {
   if (!names.empty()) schema["enum"] = names;
   if (rule.has_default_value()) {
     const Json value = Json::parse(rule.default_value(), nullptr, false);
-    schema["default"] = schema["type"] == "string" || value.is_discarded() ? Json(rule.default_value()) : value;
+    const bool text = field.descriptor->cpp_type() == FieldDescriptor::CPPTYPE_STRING;
+    schema["default"] = text || value.is_discarded() ? Json(rule.default_value()) : value;
   }
   return schema;
 }
@@ -174,6 +226,11 @@ Json PathsSchema(const std::string& description, const std::string& registry_jso
 }
 
 Json List(const Json& items) { return {{"type", "array"}, {"items", items}}; }
+
+// As it stands in a file.
+std::string DefaultInYaml(const v1::FieldRule& rule) {
+  return rule.has_default_value() && rule.default_value().empty() ? "\"\"" : rule.default_value();
+}
 
 }  // namespace
 
@@ -230,6 +287,8 @@ std::string JsonSchema(const std::string& registry_json) {
   change["properties"] = {{"when", cell}, {"set", cell}};
   change["required"] = {"set"};
   properties["overrides"] = List(change);
+  properties["probe_only"] = {{"type", "boolean"}, {"description", kTopKeys[5].meaning}, {"default", false}};
+  properties["extends"] = {{"type", "string"}, {"description", kTopKeys[6].meaning}};
   schema["required"] = {"experiment"};
   return schema.dump(2) + "\n";
 }
@@ -258,7 +317,7 @@ std::string ExampleSpec() {
                      field.item < 0 ? "  "
                      : first_item   ? "  - "
                                     : "    ",
-                     field.descriptor->name(), ": ", given ? value->second : field.rule->default_value());
+                     field.descriptor->name(), ": ", given ? value->second : DefaultInYaml(*field.rule));
     absl::StrAppend(&text, absl::StrFormat("%-40s # %s\n", line, base::CommentOf(field.descriptor->full_name())));
   }
   absl::StrAppend(
@@ -269,7 +328,9 @@ std::string ExampleSpec() {
       "# Cells added to the grid and taken out of it, and changes of some:\n"
       "# include: [{scheme: b2t, depth: 50L-50L, seed: 1, model.rescale_init: true}]\n# exclude: [{scheme: post_ln, "
       "depth: 18L-18L}]\n"
-      "# overrides: [{when: {depth: 18L-18L}, set: {train.warmup: 800}}]\n");
+      "# overrides: [{when: {depth: 18L-18L}, set: {train.warmup: 800}}]\n\n"
+      "# Measure at initialisation only (seconds a trial), or go on from an experiment's trainings:\n"
+      "# probe_only: true\n# extends: depth-by-scheme-1\n");
   return text;
 }
 

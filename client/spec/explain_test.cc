@@ -12,22 +12,29 @@ namespace {
 using testing::HasSubstr;
 
 constexpr char kRegistry[] =
-    R"({"schemes": [{"name": "b2t", "summary": "Bottom-to-top.", "source": "Eq. 5", "tasks": ["translation"]}],
+    R"({"schemes": [{"name": "b2t", "summary": "Bottom-to-top.", "source": "Eq. 5", "tasks": ["translation"],
+   "options": [{"name": "alpha", "summary": "Of the branch.", "default": "auto", "min": 0, "max": 10},
+               {"name": "inner", "summary": "Which.", "default": "pre", "choices": ["pre", "post"]}]}],
   "tasks": [{"name": "translation"}], "metrics": [{"name": "bleu"}]})";
 
 TEST(ExplainTest, SaysWhatAFieldMeansAndTakes) {
-  for (const auto& [key, text] :
-       std::vector<std::pair<std::string, std::string>>{{"train.warmup", "Updates of linear warm-up"},
-                                                        {"train.warmup", "default   4000"},
-                                                        {"seed", "--set seed=1"},
-                                                        {"scheme", "Bottom-to-top."},
-                                                        {"b2t", "Eq. 5"},
-                                                        {"evaluate.beam", "Beam size"},
-                                                        {"beam", "evaluate[0].beam"},
-                                                        {"train", "learning_rate"},
-                                                        {"exclude", "Cells taken out"},
-                                                        {"", "gradient_norms_every"},
-                                                        {"model.depth", "required"}}) {
+  for (const auto& [key, text] : std::vector<std::pair<std::string, std::string>>{
+           {"train.warmup", "Updates of linear warm-up"},
+           {"train.warmup", "default   4000"},
+           {"seed", "--set seed=1"},
+           {"scheme", "Bottom-to-top."},
+           {"b2t", "Eq. 5"},
+           {"b2t", "alpha          Of the branch. (0 to 10; default auto)"},
+           {"model.scheme_options", "one of pre, post; default pre"},
+           {"train.time_masks", "speech only"},
+           {"probe_only", "nothing is trained"},
+           {"extends", "same weights"},
+           {"evaluate.beam", "Beam size"},
+           {"beam", "evaluate[0].beam"},
+           {"train", "learning_rate"},
+           {"exclude", "Cells taken out"},
+           {"", "gradient_norms_every"},
+           {"model.depth", "required"}}) {
     const auto explained = ExplainKey(key, kRegistry);
     ASSERT_TRUE(explained.ok()) << key << explained.status();
     EXPECT_THAT(*explained, HasSubstr(text)) << key;

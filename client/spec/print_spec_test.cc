@@ -1,6 +1,7 @@
 // Every field of a spec, from YAML through the proto and its JSON to what the trainer understood.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <map>
@@ -9,20 +10,43 @@
 #include "absl/strings/str_cat.h"
 #include "client/spec/read_spec.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "server/base/spec/registry.h"
 #include "server/base/spec/spec.h"
 
 namespace strata::client {
 namespace {
 
+// A scheme that has options, and one of them; any scheme and none where no scheme has.
+std::pair<std::string, std::string> SchemeWithOptions() {
+  const auto registry = nlohmann::json::parse(base::BuiltInRegistry(), nullptr, false);
+  if (!registry.is_object()) return {"b2t", ""};
+  for (const auto& scheme : registry["schemes"]) {
+    for (const auto& option : scheme.value("options", nlohmann::json::array())) {
+      const std::string value = option.contains("choices")
+                                    ? option["choices"].back().get<std::string>()
+                                    : absl::StrCat(std::clamp(0.5, option.value("min", 0.0), option.value("max", 1.0)));
+      return {scheme["name"], absl::StrCat(option["name"].get<std::string>(), "=", value)};
+    }
+  }
+  return {"b2t", ""};
+}
+
 // A value that is not the field's default, and within its bounds.
 std::string Unusual(const base::Field& field) {
+  if (field.path == "model.scheme" || field.path == "model.scheme_options") {
+    const auto [scheme, options] = SchemeWithOptions();
+    return field.path == "model.scheme" ? scheme : options;
+  }
   static const std::map<std::string, std::string> kBound = {// what fields ask of each other, or of the registry
                                                             {"task.kind", "translation"},
-                                                            {"model.scheme", "b2t"},
                                                             {"model.depth", "5L-4L"},
                                                             {"model.dim", "96"},
                                                             {"model.heads", "6"},
                                                             {"evaluate[0].metric", "bleu"},
+                                                            {"model.adaptive_cutoffs", "20,60"},
+                                                            {"diagnostics.location_layers", "1,last"},
+                                                            {"evaluate[0].length_penalties", "test=0.5"},
                                                             {"train.warmup_init_learning_rate", "0.125"},
                                                             {"train.seed", "9007199254740991"}};
   if (const auto bound = kBound.find(field.path); bound != kBound.end()) return bound->second;
@@ -68,7 +92,7 @@ TEST(PrintSpecTest, EveryFieldReachesTheTrainer) {
                     field.item < 0 ? "  "
                     : first        ? "  - "
                                    : "    ",
-                    field.descriptor->name(), ": ", Unusual(field), "\n");
+                    field.descriptor->name(), ": ", Unusual(field).empty() ? "\"\"" : Unusual(field), "\n");
   }
   const auto experiment = ReadSpec(yaml, "walk.yaml", {}, "");
   ASSERT_TRUE(experiment.ok()) << experiment.status() << "\n" << yaml;

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/spec/head.h"
 #include "client/spec/yaml_node.h"
 #include "server/base/spec/spec.h"
 
@@ -17,13 +18,13 @@ namespace {
 
 using google::protobuf::FieldDescriptor;
 
-constexpr size_t kLongestName = 40;
-const std::vector<std::string> kTopLevel = {"experiment", "grid", "include", "exclude", "overrides"};
+const std::vector<std::string> kTopLevel = {"experiment", "grid",       "include", "exclude",
+                                            "overrides",  "probe_only", "extends"};
 
 class Reader {
  public:
-  Reader(std::string file_name, std::string registry_json)
-      : file_(std::move(file_name)), registry_json_(std::move(registry_json)) {}
+  Reader(std::string file_name, std::string registry_json, v1::ExperimentSpec spec = {})
+      : file_(std::move(file_name)), registry_json_(std::move(registry_json)), spec_(std::move(spec)) {}
 
   absl::Status Read(const YAML::Node& root) {
     if (root.IsNull())
@@ -47,7 +48,6 @@ class Reader {
 
  private:
   absl::Status TopLevel(const MapEntry& entry);
-  absl::Status Name(const YAML::Node& node);
   absl::Status Section(const FieldDescriptor* section, const YAML::Node& node, const std::string& path);
   absl::Status Evaluate(const FieldDescriptor* section, const YAML::Node& node);
   absl::Status Grid(const YAML::Node& node);
@@ -58,6 +58,7 @@ class Reader {
   absl::Status ReadSettings(const YAML::Node& node, const std::string& what, Settings* settings);
   absl::StatusOr<v1::Setting> ReadSetting(const MapEntry& entry);
   absl::StatusOr<std::string> Value(const base::Field& field, const YAML::Node& node);
+  absl::StatusOr<std::string> Pairs(const base::Field& field, const YAML::Node& node);
   absl::Status UnknownIn(const MapEntry& entry, const FieldDescriptor* section);
   absl::Status At(const YAML::Node& node, const std::string& message) const { return file_.At(node, message); }
 
@@ -66,10 +67,24 @@ class Reader {
   v1::ExperimentSpec spec_;
 };
 
+// A map as the text NAME=VALUE, ...
+absl::StatusOr<std::string> Reader::Pairs(const base::Field& field, const YAML::Node& node) {
+  auto entries = file_.Map(node, field.path, field.rule->example());
+  if (!entries.ok()) return entries.status();
+  std::vector<std::string> pairs;
+  for (const MapEntry& entry : *entries) {
+    if (!entry.value.IsScalar())
+      return At(entry.value, absl::StrCat(field.path, ": ", entry.key, " is one value, not a list or a map."));
+    pairs.push_back(absl::StrCat(entry.key, "=", entry.value.Scalar()));
+  }
+  return absl::StrJoin(pairs, ",");
+}
+
 // The value as canonical text, checked by the rule of its field.
 absl::StatusOr<std::string> Reader::Value(const base::Field& field, const YAML::Node& node) {
   if (node.IsNull()) return At(node, absl::StrCat(field.path, " has no value. Write ", base::Accepts(field), "."));
-  if (!node.IsScalar()) {
+  const bool map_of_pairs = node.IsMap() && field.rule->form() == "pairs";
+  if (!node.IsScalar() && !map_of_pairs) {
     return At(node, absl::StrCat(field.path, " is one value, not ", node.IsSequence() ? "a list" : "a map", ". Write ",
                                  base::Accepts(field), node.IsSequence() ? "; values to try stand under grid." : "."));
   }
@@ -78,26 +93,30 @@ absl::StatusOr<std::string> Reader::Value(const base::Field& field, const YAML::
     return At(node, absl::StrCat(field.path, ": \"", node.Scalar(), "\" is a text, because it is in quotes. Write ",
                                  base::Accepts(field), " without them."));
   }
+  const absl::StatusOr<std::string> text = map_of_pairs ? Pairs(field, node) : node.Scalar();
+  if (!text.ok()) return text.status();
   v1::TrialSpec scratch;
   for (int i = 0; i <= field.item; ++i) scratch.add_evaluate();
-  if (const absl::Status status = base::SetField(scratch, field.path, node.Scalar()); !status.ok()) {
+  if (const absl::Status status = base::SetField(scratch, field.path, *text); !status.ok()) {
     return At(node, std::string(status.message()));
   }
   if (field.path == "model.depth") {
     if (const auto layers = base::ParseDepth(node.Scalar()); !layers.ok())
       return At(node, std::string(layers.status().message()));
   }
-  if (const absl::Status status = base::CheckRegisteredName(field, node.Scalar(), registry_json_); !status.ok()) {
+  if (const absl::Status status = base::CheckRegisteredName(field, *text, registry_json_); !status.ok()) {
     return At(node, std::string(status.message()));
   }
   return *base::GetField(scratch, field.path);
 }
 
 absl::Status Reader::TopLevel(const MapEntry& entry) {
-  if (entry.key == "experiment") return Name(entry.value);
+  if (entry.key == "experiment") return ReadExperimentName(file_, entry.value, spec_);
   if (entry.key == "grid") return Grid(entry.value);
   if (entry.key == "include" || entry.key == "exclude") return Cells(entry.key, entry.value);
   if (entry.key == "overrides") return Overrides(entry.value);
+  if (entry.key == "probe_only") return ReadProbeOnly(file_, entry.value, spec_);
+  if (entry.key == "extends") return ReadExtends(file_, entry.value, spec_);
   const FieldDescriptor* section = v1::TrialSpec::descriptor()->FindFieldByName(entry.key);
   if (section == nullptr) return UnknownIn(entry, nullptr);
   return section->is_repeated() ? Evaluate(section, entry.value) : Section(section, entry.value, entry.key);
@@ -120,19 +139,6 @@ absl::Status Reader::UnknownIn(const MapEntry& entry, const FieldDescriptor* sec
     }
   }
   return At(entry.key_node, absl::StrCat("\"", entry.key, "\" is no key of ", where, ". ", remedy));
-}
-
-absl::Status Reader::Name(const YAML::Node& node) {
-  const std::string name = node.IsScalar() ? node.Scalar() : "";
-  const bool good = !name.empty() && name.size() <= kLongestName && name.front() != '-' && name.back() != '-' &&
-                    std::all_of(name.begin(), name.end(),
-                                [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
-  if (!good) {
-    return At(node, absl::StrCat("experiment: \"", name, "\" is no name. Write at most ", kLongestName,
-                                 " lower-case letters, digits and hyphens, as in depth-by-scheme."));
-  }
-  spec_.set_experiment(name);
-  return absl::OkStatus();
 }
 
 // `path` is the section's own: "train", "evaluate[0]".
@@ -341,6 +347,15 @@ absl::StatusOr<v1::ExperimentSpec> ReadSpec(const std::string& text, const std::
     if (const absl::Status status = reader.Set(setting); !status.ok()) return status;
   }
   if (const absl::Status status = reader.CheckComplete(file_name); !status.ok()) return status;
+  return reader.spec();
+}
+
+absl::StatusOr<v1::ExperimentSpec> ChangeSpec(const v1::ExperimentSpec& spec, const std::vector<std::string>& sets,
+                                              const std::string& registry_json) {
+  Reader reader("", registry_json, spec);
+  for (const std::string& setting : sets) {
+    if (const absl::Status status = reader.Set(setting); !status.ok()) return status;
+  }
   return reader.spec();
 }
 

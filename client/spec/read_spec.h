@@ -22,4 +22,8 @@ absl::StatusOr<v1::ExperimentSpec> ReadSpec(const std::string& text, const std::
 absl::StatusOr<v1::ExperimentSpec> ReadSpecFile(const std::string& path, const std::vector<std::string>& sets,
                                                 const std::string& registry_json);
 
+// A spec that was read before, with `sets` applied to it.
+absl::StatusOr<v1::ExperimentSpec> ChangeSpec(const v1::ExperimentSpec& spec, const std::vector<std::string>& sets,
+                                              const std::string& registry_json);
+
 }  // namespace strata::client

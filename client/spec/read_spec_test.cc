@@ -109,6 +109,39 @@ TEST(ReadSpecTest, RefusesWithLineAndRemedy) {
   }
 }
 
+TEST(ReadSpecTest, TakesMapsOfPairsProbesAndExtensions) {
+  const std::string text =
+      "experiment: x\ntask: {kind: translation, dataset: d}\nmodel: {scheme: b2t, depth: 3L-3L, "
+      "scheme_options: {beta: 0.30, alpha: 1e-1}}\ntrain: {updates: 3}\nprobe_only: true\nextends: base-1\n"
+      "evaluate: [{metric: bleu, split: 'a, b', length_penalties: {b: 0.6}}]\n";
+  const auto spec = ReadSpec(text, "grid.yaml", {"model.scheme_options={alpha: 2}"}, kRegistry);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_TRUE(spec->probe_only());
+  EXPECT_EQ(spec->extends(), "experiments/base-1");
+  EXPECT_EQ(spec->base().model().scheme_options(), "alpha=2");
+  EXPECT_EQ(spec->base().evaluate(0).split(), "a,b");
+  EXPECT_EQ(spec->base().evaluate(0).length_penalties(), "b=0.6");
+  EXPECT_EQ(ReadSpec(text, "grid.yaml", {}, kRegistry)->base().model().scheme_options(), "alpha=0.1,beta=0.3");
+  for (const auto& [line, message] : std::vector<std::pair<std::string, std::string>>{
+           {"probe_only: yes\n", "probe_only: \"yes\" is neither true nor false"},
+           {"extends: No One\n", "extends: \"No One\" is no experiment"},
+           {"model: {scheme_options: {a: [1]}}\n", "a is one value"},
+           {"model: {scheme_options: a}\n", "which is no NAME=VALUE"}}) {
+    EXPECT_THAT(std::string(ReadSpec("experiment: y\n" + line, "grid.yaml", {}, kRegistry).status().message()),
+                HasSubstr(message));
+  }
+}
+
+TEST(ReadSpecTest, ChangesASpecThatWasReadBefore) {
+  const auto spec = ReadSpec(kGrid, "grid.yaml", {}, kRegistry);
+  ASSERT_TRUE(spec.ok());
+  const auto changed = ChangeSpec(*spec, {"train.updates=900", "seed=[1, 2]"}, kRegistry);
+  ASSERT_TRUE(changed.ok()) << changed.status();
+  EXPECT_EQ(changed->base().train().updates(), 900);
+  EXPECT_EQ(Given(*changed, "train.seed"), "train.seed=1,2");
+  EXPECT_FALSE(ChangeSpec(*spec, {"train.updates=x"}, kRegistry).ok());
+}
+
 TEST(SetTest, ChangesAllTrials) {
   const auto spec = ReadSpec(
       kGrid, "grid.yaml", {"train.updates=20", "depth=18L-18L", "scheme=[post_ln, b2t]", "train.warmup=7"}, kRegistry);
