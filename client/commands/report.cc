@@ -61,12 +61,13 @@ absl::Status Deliver(Document document, const std::vector<Figure>& figures, Form
 }
 
 // A table prints; a figure is drawn as well, because a terminal cannot show it.
-absl::Status DrawPaper(const Connection& connection, std::vector<Report> reports, Form form, const ReportOptions& options) {
+absl::Status DrawPaper(const Connection& connection, std::vector<Report> reports, Form form,
+                       const ReportOptions& options) {
   Report report = Merge(std::move(reports));
   if (absl::StartsWith(options.paper, "table")) {
     if (const absl::Status status = ReadSentenceScores(connection, report); !status.ok()) return status;
-    return Deliver(PaperTableDocument(options.paper, report), form == Form::kHtml ? MakeFigures(report) : std::vector<Figure>(),
-                   form, options);
+    return Deliver(PaperTableDocument(options.paper, report),
+                   form == Form::kHtml ? MakeFigures(report) : std::vector<Figure>(), form, options);
   }
   const FigureDocument figure = PaperFigureDocument(options.paper, report, /*all_points=*/form == Form::kCsv);
   if (const absl::Status status = Deliver(figure.document, figure.figures, form, options); !status.ok()) return status;
@@ -109,15 +110,18 @@ void AddReport(CLI::App& app, Context& context) {
   CLI::App* command = AddCommand(
       app, context, "report",
       "Draw an experiment's table and plots as a folder: index.html, report.json, each plot as PNG and SVG. Prints the "
-      "table and, last, the page's path. With --paper: our cells beside a table of the paper, or our points of one of its "
-      "figures, from one experiment or several. Several experiments without it: what differs, their cells and differences.",
+      "table and, last, the page's path. With --paper: our cells beside a table of the paper, or our points of one of "
+      "its "
+      "figures, from one experiment or several. Several experiments without it: what differs, their cells and "
+      "differences.",
       {"strata report quickstart-1", "strata report quickstart-1 --output-dir results",
        "strata report quickstart-1 --output json", "strata report small-table1-1 --paper table1",
        "strata report small-table1-1 small-table1-2 --paper table1 --format latex",
        "strata report small-figure3-1 --paper figure3 --output-dir figure3", "strata report order-1 order-2"});
   static ReportOptions options;
   command->add_option("EXPERIMENT", options.experiments, "Experiment, or several")->required();
-  command->add_option("--paper", options.paper, "A table or figure of the paper: table1 ... table10, figure1, figure3 ... figure9");
+  command->add_option("--paper", options.paper,
+                      "A table or figure of the paper: table1 ... table10, figure1, figure3 ... figure9");
   command->add_option("--format", options.form, "terminal (the default), markdown, latex, csv or html");
   command->add_option("--output-dir", options.folder,
                       "Folder to write a page or figure to; STRATA_HOME/reports/EXPERIMENT by default");

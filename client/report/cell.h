@@ -1,4 +1,5 @@
-// A cell of a table: one configuration, its seeds and what came out. The one place that says which trials belong together.
+// A cell of a table: one configuration, its seeds and what came out. The one place that says which trials belong
+// together.
 #pragma once
 
 #include <string>

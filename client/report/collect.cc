@@ -4,6 +4,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/connection.h"
 #include "client/measurements.h"
 #include "client/names.h"
 #include "client/report/report.h"
@@ -94,7 +95,9 @@ absl::Status ReadScores(const Connection& connection, const v1::Job& job, TrialR
       if (const absl::Status status = ReadScalars(connection, job.name(), series.series(), curve); !status.ok())
         return status;
       if (curve.values.empty()) continue;
-      const std::string split = slash != std::string::npos ? series.series().substr(0, slash) : several ? "" : evaluation->split();
+      const std::string split = slash != std::string::npos ? series.series().substr(0, slash)
+                                : several                  ? ""
+                                                           : evaluation->split();
       result.scores.push_back({value, id, curve.values.back(), split});
     }
   }
@@ -152,7 +155,8 @@ absl::StatusOr<std::string> ReadText(const Connection& connection, const v1::Art
   while (stream->Read(&chunk)) text += chunk.data();
   if (const absl::Status status = connection.Explain(stream->Finish()); !status.ok()) return status;
   if (base::Sha256Hex(text) != artifact.sha256())
-    return absl::DataLossError(absl::StrCat(ShortName(artifact.name()), ": what arrived is not what was kept. Try again."));
+    return absl::DataLossError(
+        absl::StrCat(ShortName(artifact.name()), ": what arrived is not what was kept. Try again."));
   return text;
 }
 

@@ -1,3 +1,5 @@
+#include "client/report/compare.h"
+
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -8,7 +10,6 @@
 #include "client/format.h"
 #include "client/names.h"
 #include "client/report/cell.h"
-#include "client/report/compare.h"
 #include "server/base/spec/spec.h"
 
 namespace strata::client {
@@ -30,12 +31,14 @@ std::string ValuesIn(const Report& report, const std::string& path) {
 std::vector<std::string> Paths(const std::vector<Report>& reports) {
   int evaluations = 0;
   for (const Report& report : reports) {
-    for (const TrialResult& result : report.trials) evaluations = std::max(evaluations, result.trial.spec().evaluate_size());
+    for (const TrialResult& result : report.trials)
+      evaluations = std::max(evaluations, result.trial.spec().evaluate_size());
   }
   std::vector<std::string> paths;
   for (const base::Field& field : base::AllFields()) {
     for (int item = 0; item < (field.item < 0 ? 1 : evaluations); ++item)
-      paths.push_back(field.item < 0 ? field.path : absl::StrCat(field.section, "[", item, "].", field.descriptor->name()));
+      paths.push_back(field.item < 0 ? field.path
+                                     : absl::StrCat(field.section, "[", item, "].", field.descriptor->name()));
   }
   return paths;
 }
@@ -78,7 +81,8 @@ std::vector<double> ValuesOf(const ResultCell& cell, const Value& value) {
   for (const TrialResult* result : cell.seeds) {
     if (result->trial.state() != v1::JOB_STATE_SUCCEEDED) continue;
     if (value.name == kBestNll) {
-      if (result->trial.has_best_nll() && std::isfinite(result->trial.best_nll())) values.push_back(result->trial.best_nll());
+      if (result->trial.has_best_nll() && std::isfinite(result->trial.best_nll()))
+        values.push_back(result->trial.best_nll());
       continue;
     }
     for (const Score& score : result->scores) {
@@ -126,8 +130,10 @@ class CellsTable {
     for (const Coordinate& at : Coordinates()) {
       for (const Value& value : values_) AddRow(at, value);
     }
-    table_.notes = {absl::StrCat("Best NLL: lowest validation NLL, nats a target token. Mean ± standard deviation over seeds that did not "
-                                 "fail; differences are to ", names_[0], ".")};
+    table_.notes = {absl::StrCat(
+        "Best NLL: lowest validation NLL, nats a target token. Mean ± standard deviation over seeds that did not "
+        "fail; differences are to ",
+        names_[0], ".")};
     return std::move(table_);
   }
 

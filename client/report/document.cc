@@ -44,7 +44,8 @@ std::string TerminalTable(const DocumentTable& table) {
         const size_t last = at + static_cast<size_t>(cell.span) - 1;
         size_t width = 2 * (last - at);
         for (size_t i = at; i <= last; ++i) width += widths[i];
-        if (spanning == (cell.span > 1) && DisplayWidth(cell.text) > width) widths[last] += DisplayWidth(cell.text) - width;
+        if (spanning == (cell.span > 1) && DisplayWidth(cell.text) > width)
+          widths[last] += DisplayWidth(cell.text) - width;
         at = last + 1;
       }
     }
@@ -58,7 +59,8 @@ std::string TerminalTable(const DocumentTable& table) {
       size_t width = 2 * (end - at - 1);
       for (size_t i = at; i < end; ++i) width += widths[i];
       const std::string blanks(width - DisplayWidth(cell.text), ' ');
-      absl::StrAppend(&line, at == 0 ? "" : "  ", cell.span == 1 && FlushRight(table, at) ? blanks + cell.text : cell.text + blanks);
+      absl::StrAppend(&line, at == 0 ? "" : "  ",
+                      cell.span == 1 && FlushRight(table, at) ? blanks + cell.text : cell.text + blanks);
       at = end;
     }
     line.erase(line.find_last_not_of(' ') + 1);
@@ -145,7 +147,8 @@ std::string LatexTable(const DocumentTable& table) {
     absl::StrAppend(&text, absl::StrJoin(cells, " & "), " \\\\\n");
   }
   text += "\\bottomrule\n\\end{tabular}\n";
-  for (const std::string& note : table.notes) absl::StrAppend(&text, "\\par\\smallskip{\\footnotesize ", EscapeLatex(note), "\\par}\n");
+  for (const std::string& note : table.notes)
+    absl::StrAppend(&text, "\\par\\smallskip{\\footnotesize ", EscapeLatex(note), "\\par}\n");
   return text + "\\end{table}\n";
 }
 
@@ -158,10 +161,14 @@ std::string Latex(const Document& document) {
 
 std::string Csv(const Document& document) {
   const auto line = [](const std::vector<std::string>& cells) {
-    return absl::StrJoin(cells, ",", [](std::string* out, const std::string& cell) {
-      const bool quoted = cell.find_first_of(",\"\r\n") != std::string::npos;
-      absl::StrAppend(out, quoted ? absl::StrCat("\"", absl::StrReplaceAll(cell, {{"\"", "\"\""}}), "\"") : cell);
-    }) + "\n";
+    return absl::StrJoin(cells, ",",
+                         [](std::string* out, const std::string& cell) {
+                           const bool quoted = cell.find_first_of(",\"\r\n") != std::string::npos;
+                           absl::StrAppend(
+                               out,
+                               quoted ? absl::StrCat("\"", absl::StrReplaceAll(cell, {{"\"", "\"\""}}), "\"") : cell);
+                         }) +
+           "\n";
   };
   std::string text;
   for (const DocumentTable& table : document.tables) {

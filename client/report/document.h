@@ -46,8 +46,8 @@ enum class Form { kTerminal, kMarkdown, kLatex, kCsv, kHtml };
 // The form of that name: terminal, markdown, latex, csv or html. INVALID_ARGUMENT names them.
 absl::StatusOr<Form> ParseForm(const std::string& name);
 
-// The same document in the same form is the same bytes. CSV holds the tables alone, an empty line between two; LaTeX needs
-// the package booktabs; HTML is a whole page that needs no network.
+// The same document in the same form is the same bytes. CSV holds the tables alone, an empty line between two; LaTeX
+// needs the package booktabs; HTML is a whole page that needs no network.
 std::string Print(const Document& document, Form form);
 
 // Text that stands for itself between HTML tags and in attributes.

@@ -17,7 +17,8 @@ struct Line {
   std::vector<double> x, y;  // points that are not finite, or not positive on a log scale, are left out
 };
 
-// Values over a square of cells, as colours; the figure's panels share one scale. Row and column 0 are at the lower left.
+// Values over a square of cells, as colours; the figure's panels share one scale. Row and column 0 are at the lower
+// left.
 using HeatMap = std::vector<std::vector<double>>;
 
 struct Panel {

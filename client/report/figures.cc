@@ -4,6 +4,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "client/format.h"
 
 namespace strata::client {
@@ -46,7 +47,7 @@ std::vector<size_t> Sampled(size_t layers) {
 
 Figure TimeFigure(const TrialResult& result) {
   Figure figure;
-  figure.stem = absl::StrCat("gradient-norm-over-time-", result.id);
+  figure.stem = absl::StrCat("gradient-norm-over-time-", absl::StrReplaceAll(result.id, {{"/", "-"}}));
   figure.caption =
       absl::StrCat("Gradient norm at layers' outputs while ", result.id, " (", result.label, " ",
                    result.trial.spec().model().depth(), ", seed ", result.trial.spec().train().seed(), ") diverged.");
@@ -120,7 +121,8 @@ Figure LayersFigure(const Report& report, const std::string& depth, bool only_st
   Figure figure;
   figure.stem = absl::StrCat("gradient-norm-by-layer-", depth);
   figure.caption = absl::StrCat("Gradient norm at each layer's output, ", depth,
-                                only_start ? ", before training" : ", before training and at the last measurement", ": L2 norm of the summed loss's gradient "
+                                only_start ? ", before training" : ", before training and at the last measurement",
+                                ": L2 norm of the summed loss's gradient "
                                 "on the fixed validation batch.");
   std::set<std::string> named;
   for (const bool at_end : {false, true}) {
@@ -161,7 +163,8 @@ std::vector<Figure> MakeFigures(const Report& report) {
   if (report.depths.size() > 1) figures.push_back(DepthFigure(report));
   for (const std::string& depth : report.depths) {
     figures.push_back(LayersFigure(report, depth, /*only_start=*/false));
-    for (const char* stack : {"encoder", "decoder"}) figures.push_back(PlacesFigure(report, depth, stack, Places::kAll));
+    for (const char* stack : {"encoder", "decoder"})
+      figures.push_back(PlacesFigure(report, depth, stack, Places::kAll));
     figures.push_back(SimilarityFigure(report, depth));
   }
   for (const TrialResult& result : report.trials) {

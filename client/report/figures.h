@@ -9,8 +9,8 @@
 
 namespace strata::client {
 
-// Validation NLL and training loss; best NLL by depth; for each depth gradient norm by layer, at places inside layers, and
-// similarity of layers; gradient norm over time for each trial that diverged. Figures without a point are left out.
+// Validation NLL and training loss; best NLL by depth; for each depth gradient norm by layer, at places inside layers,
+// and similarity of layers; gradient norm over time for each trial that diverged. Figures without a point are left out.
 std::vector<Figure> MakeFigures(const Report& report);
 
 // True if there is something to draw.
@@ -23,7 +23,8 @@ Figure CurvesFigure(const Report& report, const std::vector<std::string>& depths
 // Gradient norm of each layer's output before training and, unless `only_start`, at the last measurement.
 Figure LayersFigure(const Report& report, const std::string& depth, bool only_start);
 
-// Gradient norm at places (1) to (5) inside layers, as first measured, a panel a layer. Which of the measured layers of a stack:
+// Gradient norm at places (1) to (5) inside layers, as first measured, a panel a layer. Which of the measured layers of
+// a stack:
 enum class Places { kAll, kLast, kAllButLast };
 Figure PlacesFigure(const Report& report, const std::string& depth, const std::string& stack, Places which);
 

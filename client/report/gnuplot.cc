@@ -139,7 +139,8 @@ std::string XAxis(const Panel& panel) {
       last = std::max(last, x);
     }
     const double first = panel.x_ticks[0].first, pad = std::max(0.5, 0.04 * (last - first));
-    return absl::StrFormat("set xrange [%.9g:%.9g]\nset xtics (%s)\n", first - pad, last + pad, absl::StrJoin(ticks, ", "));
+    return absl::StrFormat("set xrange [%.9g:%.9g]\nset xtics (%s)\n", first - pad, last + pad,
+                           absl::StrJoin(ticks, ", "));
   }
   if (!panel.whole_x) return "set xrange [0:*]\nset xtics autofreq\n";
   const int step = std::max(1, static_cast<int>(std::ceil((last - 1) / 9)));
@@ -166,7 +167,8 @@ std::string MapCommands(const Figure& figure, size_t index) {
   const int layers = static_cast<int>(map.size()), step = std::max(1, (layers + 7) / 9);
   const Range range = SharedMap(figure);
   return absl::StrFormat(
-      "unset logscale y\nset format y '%%g'\nset xrange [0.5:%d.5]\nset yrange [0.5:%d.5]\nset xtics 1,%d\nset ytics 1,%d\n"
+      "unset logscale y\nset format y '%%g'\nset xrange [0.5:%d.5]\nset yrange [0.5:%d.5]\nset xtics 1,%d\nset ytics "
+      "1,%d\n"
       "set cbrange [%.6g:%.6g]\nset palette defined (0 '#440154', 1 '#3B528B', 2 '#21918C', 3 '#5EC962', 4 '#FDE725')\n"
       "unset colorbox\nplot $m%d using 1:2:3 with image notitle\n",
       layers, layers, step, step, range.low, range.high, index);
@@ -193,7 +195,8 @@ std::string PanelCommands(const Figure& figure, size_t index, int width, int hei
     plots.push_back(absl::StrFormat("%.9g with lines lc rgb '#444444' lw 1.6 dt (8,6) notitle", level));
   for (size_t l = 0; l < panel.lines.size(); ++l) {
     if (Empty(panel, panel.lines[l])) continue;
-    plots.push_back(absl::StrCat("$d", index, "_", l, WithOf(panel.lines[l]), StyleOf(figure, panel.lines[l]), " notitle"));
+    plots.push_back(
+        absl::StrCat("$d", index, "_", l, WithOf(panel.lines[l]), StyleOf(figure, panel.lines[l]), " notitle"));
   }
   for (const Line& line : panel.lines) {
     if (line.failed && !Empty(panel, line)) {
@@ -211,13 +214,14 @@ std::string PanelCommands(const Figure& figure, size_t index, int width, int hei
 // The strip under the panels of maps: what a colour means.
 std::string ScaleCommands(const Figure& figure, int width, int height) {
   const Range range = SharedMap(figure);
-  const double half = 150.0 / width;
+  const double half = std::min(130.0, 0.2 * width) / width;
   return absl::StrFormat(
       "set lmargin at screen %.6f\nset rmargin at screen %.6f\nset bmargin at screen %.6f\nset tmargin at screen %.6f\n"
-      "unset title\nunset ylabel\nset xlabel 'Cosine similarity' offset 0,0.9\nunset grid\nunset ytics\nset xrange [%.6g:%.6g]\n"
-      "set yrange [0:1]\nset xtics autofreq\nset samples 256\nset isosamples 2\nset view map\n"
-      "plot '++' using 1:2:1 with image notitle\n",
-      0.5 - half, 0.5 + half, 36.0 / height, 50.0 / height, range.low, range.high);
+      "unset title\nunset ylabel\nunset xlabel\nunset grid\nunset ytics\nset xrange [%.6g:%.6g]\nset yrange [0:1]\n"
+      "set label 1 'Cosine similarity' at screen %.6f,%.6f right\nset xtics autofreq\nset samples 256\n"
+      "set isosamples 2\nset view map\nplot '++' using 1:2:1 with image notitle\nunset label 1\n",
+      0.5 - half, 0.5 + half, 30.0 / height, 44.0 / height, range.low, range.high, 0.5 - half - 12.0 / width,
+      37.0 / height);
 }
 
 // One strip under all panels, with an entry for each labelled line and level.
@@ -228,8 +232,8 @@ std::string KeyCommands(const Figure& figure, int height) {
     for (const Line& line : panel.lines) {
       failed = failed || ((line.failed || line.crosses) && !Empty(panel, line));
       if (line.label.empty()) continue;
-      entries.push_back(absl::StrCat("NaN", WithOf(line), StyleOf(figure, line),
-                                     " title ", Quoted(line.label), " noenhanced"));
+      entries.push_back(
+          absl::StrCat("NaN", WithOf(line), StyleOf(figure, line), " title ", Quoted(line.label), " noenhanced"));
     }
     for (const auto& [level, label] : panel.levels) {
       if (!level_named)

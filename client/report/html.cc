@@ -31,8 +31,9 @@ std::string HtmlTable(const DocumentTable& table) {
   for (const auto& row : table.rows) {
     text += "<tr>";
     for (const DocumentCell& cell : row) {
-      absl::StrAppend(&text, "<td", ClassOf(cell.kind), cell.span > 1 ? absl::StrCat(" colspan=\"", cell.span, "\"") : "",
-                      ">", EscapeHtml(cell.text), "</td>");
+      absl::StrAppend(&text, "<td", ClassOf(cell.kind),
+                      cell.span > 1 ? absl::StrCat(" colspan=\"", cell.span, "\"") : "", ">", EscapeHtml(cell.text),
+                      "</td>");
     }
     text += "</tr>\n";
   }
@@ -76,14 +77,16 @@ std::string HtmlHead(const std::string& title) {
 
 std::string HtmlPlot(const Plotted& plot) {
   const std::string stem = EscapeHtml(plot.stem), caption = EscapeHtml(plot.caption);
-  return absl::StrCat("<figure><a href=\"", stem, ".png\"><img src=\"", stem, ".svg\" alt=\"", caption, "\"></a><figcaption>",
-                      caption, " <a href=\"", stem, ".png\">PNG</a>, <a href=\"", stem, ".svg\">SVG</a></figcaption></figure>\n");
+  return absl::StrCat("<figure><a href=\"", stem, ".png\"><img src=\"", stem, ".svg\" alt=\"", caption,
+                      "\"></a><figcaption>", caption, " <a href=\"", stem, ".png\">PNG</a>, <a href=\"", stem,
+                      ".svg\">SVG</a></figcaption></figure>\n");
 }
 
 std::string PrintHtml(const Document& document) {
   std::string text = HtmlHead(document.title);
   absl::StrAppend(&text, "<h1>", EscapeHtml(document.title), "</h1>\n");
-  for (const std::string& sentence : document.lead) absl::StrAppend(&text, "<p class=\"lead\">", EscapeHtml(sentence), "</p>\n");
+  for (const std::string& sentence : document.lead)
+    absl::StrAppend(&text, "<p class=\"lead\">", EscapeHtml(sentence), "</p>\n");
   // The first table is what was asked for; the plots come before what stands behind it.
   for (size_t i = 0; i < document.tables.size(); ++i) {
     text += HtmlTable(document.tables[i]);

@@ -75,7 +75,8 @@ HeatMap ToMap(const std::vector<double>& values) {
   HeatMap map;
   if (layers == 0 || layers * layers != values.size()) return map;
   for (size_t row = 0; row < layers; ++row)
-    map.emplace_back(values.begin() + static_cast<std::ptrdiff_t>(row * layers), values.begin() + static_cast<std::ptrdiff_t>((row + 1) * layers));
+    map.emplace_back(values.begin() + static_cast<std::ptrdiff_t>(row * layers),
+                     values.begin() + static_cast<std::ptrdiff_t>((row + 1) * layers));
   return map;
 }
 

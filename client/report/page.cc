@@ -81,8 +81,8 @@ std::string Settings(const Report& report) {
   };
   for (const base::Field& field : base::AllFields()) {
     if (field.item >= 0) continue;
-    absl::StrAppend(&text, "<tr><td><code>", EscapeHtml(field.path), "</code></td><td>", EscapeHtml(values_of(field.path)),
-                    "</td></tr>\n");
+    absl::StrAppend(&text, "<tr><td><code>", EscapeHtml(field.path), "</code></td><td>",
+                    EscapeHtml(values_of(field.path)), "</td></tr>\n");
   }
   return text + "</tbody></table></div>\n";
 }
@@ -133,9 +133,10 @@ std::string ReportPage(const Report& report, const std::vector<Plotted>& figures
   std::set<std::string> tasks;
   for (const TrialResult& result : report.trials)
     tasks.insert(absl::StrCat(result.trial.spec().task().kind(), " on ", result.trial.spec().task().dataset()));
-  absl::StrAppend(
-      &text, "<h1>", EscapeHtml(name), "</h1>\n<p class=\"lead\">", EscapeHtml(absl::StrJoin(tasks, "; ")), ". ", report.trials.size(),
-      report.trials.size() == 1 ? " trial: " : " trials: ", EscapeHtml(StateCounts(report.experiment)), ".</p>\n");
+  absl::StrAppend(&text, "<h1>", EscapeHtml(name), "</h1>\n<p class=\"lead\">", EscapeHtml(absl::StrJoin(tasks, "; ")),
+                  ". ", report.trials.size(),
+                  report.trials.size() == 1 ? " trial: " : " trials: ", EscapeHtml(StateCounts(report.experiment)),
+                  ".</p>\n");
   absl::StrAppend(&text, "<h2>Validation NLL by scheme and depth</h2>\n", ResultsTable(report), FairnessNote(report),
                   "<h2>Plots</h2>\n");
   for (const Plotted& figure : figures) text += HtmlPlot(figure);

@@ -65,7 +65,8 @@ std::vector<std::string> PaperNames() {
 absl::Status CheckPaperName(const std::string& name) {
   const std::vector<std::string> names = PaperNames();
   if (std::find(names.begin(), names.end(), name) != names.end()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("--paper: \"", name, "\" is no table or figure of the paper that we have. There are ",
+  return absl::InvalidArgumentError(absl::StrCat("--paper: \"", name,
+                                                 "\" is no table or figure of the paper that we have. There are ",
                                                  absl::StrJoin(names, ", "), "."));
 }
 
@@ -114,14 +115,10 @@ std::vector<std::string> PaperSettingTasks() {
 
 std::vector<PaperSetting> PaperSettings() {
   const std::map<std::string, std::string> paths = {
-      {"model_dim", "model.dim"},
-      {"ffn_dim", "model.ffn_dim"},
-      {"attention_heads", "model.heads"},
-      {"learning_rate", "train.learning_rate"},
-      {"schedule", "train.schedule"},
-      {"warmup_updates", "train.warmup"},
-      {"max_updates", "train.updates"},
-      {"max_tokens_per_gpu", "train.max_tokens"},
+      {"model_dim", "model.dim"},         {"ffn_dim", "model.ffn_dim"},
+      {"attention_heads", "model.heads"}, {"learning_rate", "train.learning_rate"},
+      {"schedule", "train.schedule"},     {"warmup_updates", "train.warmup"},
+      {"max_updates", "train.updates"},   {"max_tokens_per_gpu", "train.max_tokens"},
   };
   std::vector<PaperSetting> settings;
   for (const auto& [name, values] : Paper()["tables"]["table7"]["rows"].items()) {

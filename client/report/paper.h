@@ -1,4 +1,5 @@
-// What Takase et al., "On Layer Normalizations and Residual Connections in Transformers", printed: paper.json, embedded.
+// What Takase et al., "On Layer Normalizations and Residual Connections in Transformers", printed: paper.json,
+// embedded.
 #pragma once
 
 #include <string>
@@ -19,10 +20,10 @@ struct PaperRow {
 
 // A table of scores (1 to 6, 9, 10) or of hours (8).
 struct PaperTable {
-  std::string name;     // table1
+  std::string name;  // table1
   std::string caption;
-  std::string task;     // translation
-  std::string metric;   // as evaluations name it: bleu, rouge, perplexity, wer
+  std::string task;    // translation
+  std::string metric;  // as evaluations name it: bleu, rouge, perplexity, wer
   std::vector<std::string> columns;
   std::vector<PaperRow> rows;
   bool in_source = true;  // false: rows have no values

@@ -33,12 +33,12 @@ std::string TextOf(const Report& report, const std::string& dataset) {
   const auto manifest = nlohmann::json::parse(found->second.manifest(), nullptr, false);
   if (!manifest.is_object() || !manifest.contains("vocabulary")) return "unknown: no manifest";
   const auto& vocabulary = manifest["vocabulary"];
-  static const std::map<std::string, std::string>& kinds = *new std::map<std::string, std::string>{
-      {"bpe", "SentencePiece BPE"},
-      {"unigram", "SentencePiece unigram"},
-      {"char", "SentencePiece characters"},
-      {"words", "words as given"},
-      {"split", "pre-tokenised and BPE-split as given"}};
+  static const std::map<std::string, std::string>& kinds =
+      *new std::map<std::string, std::string>{{"bpe", "SentencePiece BPE"},
+                                              {"unigram", "SentencePiece unigram"},
+                                              {"char", "SentencePiece characters"},
+                                              {"words", "words as given"},
+                                              {"split", "pre-tokenised and BPE-split as given"}};
   const std::string kind = vocabulary.value("kind", "bpe");
   const auto name = kinds.find(kind);
   std::string text = absl::StrCat(name == kinds.end() ? kind : name->second, ", ",
@@ -47,14 +47,16 @@ std::string TextOf(const Report& report, const std::string& dataset) {
     absl::StrAppend(&text, ", detokenised by ", manifest["detokeniser"].get<std::string>());
   if (manifest.contains("features")) {
     const auto& features = manifest["features"];
-    absl::StrAppend(&text, "; ", features.value("bins", 0), " log-mel bins, CMVN ", features.value("cmvn", std::string("none")));
+    absl::StrAppend(&text, "; ", features.value("bins", 0), " log-mel bins, CMVN ",
+                    features.value("cmvn", std::string("none")));
   }
   return text;
 }
 
 std::string DatasetOf(const Report& report, const v1::Trial& trial) {
   const std::string& name = trial.spec().task().dataset();
-  return absl::StrCat(name, trial.dataset_digest().empty() ? "" : absl::StrCat(" (", trial.dataset_digest().substr(0, 8), ")"));
+  return absl::StrCat(
+      name, trial.dataset_digest().empty() ? "" : absl::StrCat(" (", trial.dataset_digest().substr(0, 8), ")"));
 }
 
 // Which of the two recipes, and whether Table 7's values stand.
@@ -75,11 +77,13 @@ std::string RecipeOf(const v1::TrialSpec& spec) {
 std::string EvaluationOf(const v1::TrialSpec& spec) {
   std::vector<std::string> all;
   for (const v1::EvaluateSpec& evaluation : spec.evaluate()) {
-    std::string text = absl::StrCat(evaluation.metric(), " of ", evaluation.split(), ", ", evaluation.checkpoint(), " weights");
+    std::string text =
+        absl::StrCat(evaluation.metric(), " of ", evaluation.split(), ", ", evaluation.checkpoint(), " weights");
     if (evaluation.checkpoint() == "average") absl::StrAppend(&text, " (last ", evaluation.average_last(), " epochs)");
     if (evaluation.metric() == "perplexity") {
       if (evaluation.window_tokens() > 0)
-        absl::StrAppend(&text, ", windows of ", evaluation.window_tokens(), " with ", evaluation.context_tokens(), " of context");
+        absl::StrAppend(&text, ", windows of ", evaluation.window_tokens(), " with ", evaluation.context_tokens(),
+                        " of context");
     } else {
       absl::StrAppend(&text, ", beam ", evaluation.beam(), ", length penalty ", evaluation.length_penalty());
       if (!evaluation.length_penalties().empty()) absl::StrAppend(&text, " (", evaluation.length_penalties(), ")");
@@ -106,8 +110,8 @@ std::string ValuesOf(const std::vector<ResultCell>& cells, const std::string& pa
 }
 
 // Fields that a recipe is made of and that the paper's tables are silent about: always said.
-const std::set<std::string> kAlwaysSaid = {"model.dropout",           "model.word_dropout",     "model.rescale_init",
-                                           "model.depth_scaled_init", "model.scheme_options",   "train.clip_norm",
+const std::set<std::string> kAlwaysSaid = {"model.dropout",           "model.word_dropout",    "model.rescale_init",
+                                           "model.depth_scaled_init", "model.scheme_options",  "train.clip_norm",
                                            "train.update_frequency",  "train.label_smoothing", "resources.ranks"};
 
 }  // namespace
@@ -128,8 +132,9 @@ DocumentTable BehindTable(const std::vector<ResultCell>& cells, const Report& re
                           {RecipeOf(trial.spec())},
                           {EvaluationOf(trial.spec())}});
   }
-  table.notes = {"Recipe: paper is Table 7 and no initialisation but the base; released has rescale_init and word dropout; after "
-                 "\"but\" stand the fields whose values are not Table 7's. The authors' text was Moses tokens and BPE merges."};
+  table.notes = {
+      "Recipe: paper is Table 7 and no initialisation but the base; released has rescale_init and word dropout; after "
+      "\"but\" stand the fields whose values are not Table 7's. The authors' text was Moses tokens and BPE merges."};
   return table;
 }
 
@@ -145,11 +150,13 @@ DocumentTable RecipeTable(const std::vector<ResultCell>& cells, const std::strin
         field.section == "task" || field.section == "diagnostics")
       continue;
     const std::string ours = ValuesOf(cells, path);
-    const bool is_default = ours == field.rule->default_value() || (ours == "none" && field.rule->default_value().empty());
+    const bool is_default =
+        SameValue(ours, field.rule->default_value()) || (ours == "none" && field.rule->default_value().empty());
     if (is_default && paper.count(path) == 0 && kAlwaysSaid.count(path) == 0) continue;
     table.rows.push_back({{path}, {ours}, {paper.count(path) > 0 ? paper[path] : ""}});
   }
-  table.notes = {"Table 7 is the same for every scheme but T-Fixup, which had the values of its own paper; speech counts frames."};
+  table.notes = {
+      "Table 7 is the same for every scheme but T-Fixup, which had the values of its own paper; speech counts frames."};
   return table;
 }
 

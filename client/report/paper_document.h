@@ -32,8 +32,8 @@ std::string PaperHours(const std::string& task, const std::string& depth);
 // Ours, mean over seeds; "" if nothing has ended.
 std::string OurHours(const ResultCell& cell);
 
-// What stood behind each cell: trials, dataset, text preparation, recipe, evaluation; and all values of the recipe beside
-// Table 7's.
+// What stood behind each cell: trials, dataset, text preparation, recipe, evaluation; and all values of the recipe
+// beside Table 7's.
 DocumentTable BehindTable(const std::vector<ResultCell>& cells, const Report& report);
 DocumentTable RecipeTable(const std::vector<ResultCell>& cells, const std::string& task);
 

@@ -18,7 +18,8 @@ std::vector<std::string> DepthsFor(const PaperFigure& paper, const Report& repor
 }
 
 Figure LossFigure(const Report& report, const std::vector<std::string>& depths) {
-  Figure figure = CurvesFigure(report, depths, &TrialResult::train_loss, "loss", "Loss (nats a token)", /*level=*/false, "");
+  Figure figure =
+      CurvesFigure(report, depths, &TrialResult::train_loss, "loss", "Loss (nats a token)", /*level=*/false, "");
   for (Panel& panel : figure.panels) panel.title = absl::StrCat("Training loss, ", panel.title);
   Figure valid = CurvesFigure(report, depths, &TrialResult::valid_nll, "loss", kNll, /*level=*/true, "");
   for (Panel& panel : valid.panels) {
@@ -67,14 +68,23 @@ DocumentTable PointsTable(const std::vector<Figure>& figures, bool all) {
   table.columns = all ? std::vector<std::string>{"Panel", "Line", "X", "Y"}
                       : std::vector<std::string>{"Panel", "Line", "Points", "First", "Last", "Lowest", "Highest"};
   const auto number = [](double value) { return DocumentCell{absl::StrFormat("%.4g", value), CellKind::kNumber}; };
-  const auto add = [&](const std::string& panel, const std::string& line, const std::vector<double>& x, const std::vector<double>& y) {
+  const auto add = [&](const std::string& panel, const std::string& line, const std::vector<double>& x,
+                       const std::vector<double>& y) {
     if (y.empty()) return;
     if (!all) {
-      table.rows.push_back({{panel}, {line}, {absl::StrCat(y.size()), CellKind::kNumber}, number(y.front()), number(y.back()),
-                            number(*std::min_element(y.begin(), y.end())), number(*std::max_element(y.begin(), y.end()))});
+      table.rows.push_back({{panel},
+                            {line},
+                            {absl::StrCat(y.size()), CellKind::kNumber},
+                            number(y.front()),
+                            number(y.back()),
+                            number(*std::min_element(y.begin(), y.end())),
+                            number(*std::max_element(y.begin(), y.end()))});
     }
     for (size_t i = 0; all && i < y.size(); ++i)
-      table.rows.push_back({{panel}, {line}, {absl::StrFormat("%.9g", x[i]), CellKind::kNumber}, {absl::StrFormat("%.9g", y[i]), CellKind::kNumber}});
+      table.rows.push_back({{panel},
+                            {line},
+                            {absl::StrFormat("%.9g", x[i]), CellKind::kNumber},
+                            {absl::StrFormat("%.9g", y[i]), CellKind::kNumber}});
   };
   for (const Figure& figure : figures) {
     std::map<int, std::string> names;  // a further seed's line has no label of its own
@@ -102,14 +112,16 @@ FigureDocument PaperFigureDocument(const std::string& name, const Report& report
   Document& document = result.document;
   document.title = absl::StrCat("Figure ", name.substr(6), ": ", paper.shows);
   document.lead = {absl::StrCat("Paper: ", PaperSource(), ".")};
-  if (!paper.findings.empty()) document.lead.push_back(absl::StrCat("The paper finds: ", absl::StrJoin(paper.findings, "; "), "."));
+  if (!paper.findings.empty())
+    document.lead.push_back(absl::StrCat("The paper finds: ", absl::StrJoin(paper.findings, "; "), "."));
   for (const Figure& figure : result.figures) document.plots.push_back({figure.stem, figure.caption});
   if (result.figures.empty()) {
     document.lead.push_back(absl::StrCat("Nothing of it has been measured. ", MeasureIt(name)));
     return result;
   }
   if (!paper.depth.empty() && DepthsFor(paper, report) != std::vector<std::string>{paper.depth})
-    document.lead.push_back(absl::StrCat("The paper's depth is ", paper.depth, "; ours are ", absl::StrJoin(report.depths, ", "), "."));
+    document.lead.push_back(
+        absl::StrCat("The paper's depth is ", paper.depth, "; ours are ", absl::StrJoin(report.depths, ", "), "."));
   document.tables.push_back(PointsTable(result.figures, all_points));
   if (all_points) return result;
   const std::vector<ResultCell> cells = Cells(report);

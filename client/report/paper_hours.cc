@@ -50,8 +50,13 @@ Document HoursDocument(const Report& report) {
   table.columns = {"Task", "Depth", "Whose", "Slots", "Hours", "Device-hours", "Device"};
   const auto add = [&table](const std::string& task, const std::string& depth, const std::string& whose, double slots,
                             double hours, const std::string& device) {
-    table.rows.push_back({{task}, {depth}, {whose}, {Hours(slots), CellKind::kNumber}, {Hours(hours), CellKind::kNumber},
-                          {Hours(slots * hours), CellKind::kNumber}, {device}});
+    table.rows.push_back({{task},
+                          {depth},
+                          {whose},
+                          {Hours(slots), CellKind::kNumber},
+                          {Hours(hours), CellKind::kNumber},
+                          {Hours(slots * hours), CellKind::kNumber},
+                          {device}});
   };
   std::set<const ResultCell*> shown;
   const std::vector<ResultCell> cells = Cells(report);
@@ -62,7 +67,8 @@ Document HoursDocument(const Report& report) {
     }
     if (hours.empty() || !shown.insert(&cell).second) return;
     const double ranks = std::max(1, cell.seeds[0]->trial.spec().resources().ranks());
-    add(TaskOf(cell), cell.depth, absl::StrCat("ours, ", cell.label), ranks, Mean(hours) / ranks, DeviceOf(cell.seeds[0]->trial));
+    add(TaskOf(cell), cell.depth, absl::StrCat("ours, ", cell.label), ranks, Mean(hours) / ranks,
+        DeviceOf(cell.seeds[0]->trial));
   };
   for (const PaperRow& row : paper.rows) {
     add(row.task, row.depth, "paper", row.values[0], row.values[1], "Tesla P100");
@@ -71,7 +77,9 @@ Document HoursDocument(const Report& report) {
     }
   }
   for (const ResultCell& cell : cells) add_ours(cell);  // depths that Table 8 does not have
-  table.notes = {"Ours: time from leases to end over all attempts of a training, mean over seeds. A training that failed ends early."};
+  table.notes = {
+      "Ours: time from leases to end over all attempts of a training, mean over seeds. A training that failed ends "
+      "early."};
   return document;
 }
 
@@ -99,8 +107,9 @@ Document SettingsDocument(const Report& report) {
       row.push_back({ours.empty() ? "" : absl::StrJoin(ours, ", ")});
     }
   }
-  table.notes = {"The paper's are the same for every scheme but T-Fixup, which had the values of its own paper; speech counts "
-                 "frames. schedule: scheme stands for what the scheme was published with."};
+  table.notes = {
+      "The paper's are the same for every scheme but T-Fixup, which had the values of its own paper; speech counts "
+      "frames. schedule: scheme stands for what the scheme was published with."};
   return document;
 }
 

@@ -130,8 +130,9 @@ class ScoresTable {
       }
     }
     cells.push_back({PaperHours(paper_.task, row.depth)});
-    if (!row.suspect.empty()) 
-      table_.notes.push_back(absl::StrCat("† Suspect, ", row.depth, " ", row.scheme, " of the paper: it ", row.suspect, "."));
+    if (!row.suspect.empty())
+      table_.notes.push_back(
+          absl::StrCat("† Suspect, ", row.depth, " ", row.scheme, " of the paper: it ", row.suspect, "."));
   }
 
   void AddOurs(const ResultCell& cell) {
@@ -142,7 +143,8 @@ class ScoresTable {
     if (outcome.succeeded == 0 && outcome.diverged > 0) {
       row.push_back({"Training failed", CellKind::kFailed, Width()});
     } else if (values.empty()) {
-      row.push_back({outcome.others.empty() ? "not scored" : absl::StrJoin(outcome.others, ", "), CellKind::kMissing, Width()});
+      row.push_back(
+          {outcome.others.empty() ? "not scored" : absl::StrJoin(outcome.others, ", "), CellKind::kMissing, Width()});
     } else {
       for (const std::string& column : columns_) {
         const auto found = values.find(column);
@@ -160,9 +162,11 @@ class ScoresTable {
   static std::string Whose(const ResultCell& cell, const Outcome& outcome) {
     std::string text = "ours";
     if (cell.seeds.size() > 1) absl::StrAppend(&text, ", ", cell.seeds.size(), " seeds");
-    if (outcome.diverged > 0 && outcome.diverged < cell.seeds.size()) absl::StrAppend(&text, ", ", outcome.diverged, " failed");
+    if (outcome.diverged > 0 && outcome.diverged < cell.seeds.size())
+      absl::StrAppend(&text, ", ", outcome.diverged, " failed");
     const size_t without = cell.seeds.size() - outcome.succeeded - outcome.diverged;
-    if (without > 0 && outcome.succeeded + outcome.diverged > 0) absl::StrAppend(&text, ", ", without, " without a result");
+    if (without > 0 && outcome.succeeded + outcome.diverged > 0)
+      absl::StrAppend(&text, ", ", without, " without a result");
     return text;
   }
 
@@ -191,15 +195,16 @@ std::vector<ResultCell> CellsFor(const PaperTable& table, const Report& report, 
       left.insert(absl::StrCat(cell.label, " ", cell.depth, " (", spec.task().kind(), ")"));
     }
   }
-  if (!left.empty())
-    notes.push_back(absl::StrCat("Not of this table and left out: ", absl::StrJoin(left, "; "), "."));
+  if (!left.empty()) notes.push_back(absl::StrCat("Not of this table and left out: ", absl::StrJoin(left, "; "), "."));
   return cells;
 }
 
 std::vector<std::string> NotesOf(const PaperTable& paper, const std::vector<ResultCell>& cells) {
-  std::vector<std::string> notes = {absl::StrCat(Unit(paper.metric), " Of several seeds: mean ± standard deviation over those that did not fail.")};
+  std::vector<std::string> notes = {
+      absl::StrCat(Unit(paper.metric), " Of several seeds: mean ± standard deviation over those that did not fail.")};
   if (!paper.in_source)
-    notes.push_back(absl::StrCat("Our copy of the paper lacks the values of ", paper.name, ": they are not in source."));
+    notes.push_back(
+        absl::StrCat("Our copy of the paper lacks the values of ", paper.name, ": they are not in source."));
   bool early = false, hours = false;
   std::set<std::string> devices;
   for (const ResultCell& cell : cells) {
@@ -213,8 +218,10 @@ std::vector<std::string> NotesOf(const PaperTable& paper, const std::vector<Resu
     notes.push_back(absl::StrCat("Some of our scores are of fewer than ", FormatCount(kUpdatesForScores),
                                  " updates: too short a training to mean anything."));
   }
-  notes.push_back(absl::StrCat("Device-hours: the paper's are Table 8's GPUs (Tesla P100) × hours",
-                               hours ? absl::StrCat("; ours are slots × hours of the training, measured on ", absl::StrJoin(devices, ", ")) : "", "."));
+  notes.push_back(absl::StrCat(
+      "Device-hours: the paper's are Table 8's GPUs (Tesla P100) × hours",
+      hours ? absl::StrCat("; ours are slots × hours of the training, measured on ", absl::StrJoin(devices, ", ")) : "",
+      "."));
   return notes;
 }
 
@@ -235,10 +242,12 @@ Document PaperTableDocument(const std::string& name, const Report& report) {
   table.notes.insert(table.notes.end(), left_out.begin(), left_out.end());
   document.tables.push_back(std::move(table));
   if (cells.empty()) {
-    document.lead.push_back(absl::StrCat("There is no cell of ours for it: no trial is a ", paper.task, " of its schemes."));
+    document.lead.push_back(
+        absl::StrCat("There is no cell of ours for it: no trial is a ", paper.task, " of its schemes."));
     return document;
   }
-  document.tables.push_back(SignificanceTable(cells, paper.metric));
+  DocumentTable significance = SignificanceTable(cells, paper.metric);
+  if (!significance.rows.empty() || significance.notes.size() > 1) document.tables.push_back(std::move(significance));
   document.tables.push_back(BehindTable(cells, report));
   document.tables.push_back(RecipeTable(cells, paper.task));
   return document;

@@ -6,11 +6,12 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "client/connection.h"
 #include "client/report/document.h"
 #include "strata/v1/resources.pb.h"
 
 namespace strata::client {
+
+class Connection;  // client/connection.h
 
 struct Curve {
   std::vector<int> updates;
@@ -47,10 +48,10 @@ struct TrialResult {
 
 struct Report {
   v1::Experiment experiment;
-  std::vector<TrialResult> trials;     // in the order of the grid
-  std::vector<std::string> labels;     // rows of tables, colours of plots
-  std::vector<std::string> depths;     // columns, shallow first
-  std::vector<std::string> differing;  // fields other than scheme, depth and seed in which trials differ
+  std::vector<TrialResult> trials;              // in the order of the grid
+  std::vector<std::string> labels;              // rows of tables, colours of plots
+  std::vector<std::string> depths;              // columns, shallow first
+  std::vector<std::string> differing;           // fields other than scheme, depth and seed in which trials differ
   std::map<std::string, v1::Dataset> datasets;  // by short name, those that trials name and that are registered
 };
 

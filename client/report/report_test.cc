@@ -93,7 +93,7 @@ TEST(PageTest, NeedsNoNetworkAndEscapes) {
 TEST(FiguresTest, ThereIsOneForEachQuestion) {
   std::vector<std::string> stems;
   for (const Figure& figure : MakeFigures(MakeReport())) stems.push_back(figure.stem);
-  EXPECT_THAT(stems, ElementsAre("validation-nll", "training-loss", "gradient-norm-by-layer-3L-3L",
+  EXPECT_THAT(stems, ElementsAre("validation-nll", "training-loss", "best-nll-by-depth", "gradient-norm-by-layer-3L-3L",
                                  "gradient-norm-by-layer-18L-18L", "gradient-norm-over-time-t1"));
   EXPECT_TRUE(MakeFigures(Report()).empty());
 }
@@ -103,7 +103,7 @@ TEST(FiguresTest, ScriptLeavesOutWhatCannotBeDrawn) {
   figure.stem = "x";
   figure.panels.push_back({});
   figure.panels[0].log_y = true;
-  figure.panels[0].lines.push_back({"it's", 0, true, false, {1, 2, 3, 4}, {1, 0, NAN, 5}});
+  figure.panels[0].lines.push_back({"it's", 0, true, false, false, {1, 2, 3, 4}, {1, 0, NAN, 5}});
   const std::string script = Script(figure, "svg");
   EXPECT_THAT(script, HasSubstr("$d0_0 << EOD\n1 1\n4 5\nEOD"));
   EXPECT_THAT(script, HasSubstr("title 'it''s'"));
@@ -123,7 +123,7 @@ TEST(WriteReportTest, DrawsTheSameBytesTwice) {
     EXPECT_EQ(ReadWhole(entry.path()), ReadWhole(second + "/" + name)) << name;
     ++files;
   }
-  EXPECT_EQ(files, 12u) << "page, data, five plots twice";
+  EXPECT_EQ(files, 14u) << "page, data, six plots twice";
 }
 
 TEST(WriteReportTest, MissingGnuplotIsOneClearError) {

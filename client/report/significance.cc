@@ -62,16 +62,18 @@ DocumentTable SignificanceTable(const std::vector<ResultCell>& cells, const std:
           table.rows.push_back(RowOf(cells[i], cells[j], std::string(value), model::PairedBootstrap(value, a, b)));
         }
       } catch (const std::invalid_argument& error) {
-        table.notes.push_back(absl::StrCat(cells[i].label, " and ", cells[j].label, " ", cells[i].depth, " are not compared: ", error.what()));
+        table.notes.push_back(absl::StrCat(cells[i].label, " and ", cells[j].label, " ", cells[i].depth,
+                                           " are not compared: ", error.what()));
       }
     }
   }
   const model::BootstrapOptions options;
   table.notes.insert(table.notes.begin(),
-                     absl::StrCat("Koehn (2004), ", options.samples, " resamples of the test sets' sentences, seed ", options.seed,
-                                  "; all seeds that did not fail; means over splits and seeds."));
+                     absl::StrCat("Koehn (2004), ", options.samples, " resamples of the test sets' sentences, seed ",
+                                  options.seed, "; all seeds that did not fail; means over splits and seeds."));
   if (!missing.empty())
-    table.notes.push_back(absl::StrCat("Not compared, because an evaluation kept no sentence scores: ", absl::StrJoin(missing, "; "), "."));
+    table.notes.push_back(absl::StrCat(
+        "Not compared, because an evaluation kept no sentence scores: ", absl::StrJoin(missing, "; "), "."));
   return table;
 }
 

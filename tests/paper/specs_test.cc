@@ -50,15 +50,18 @@ std::vector<v1::TrialSpec> TrialsOf(const fs::path& path) {
   EXPECT_TRUE(spec.ok()) << spec.status().message();
   if (!spec.ok()) return {};
   core::GridSpec grid;
-  for (const v1::Axis& axis : spec->axes()) grid.axes.push_back({axis.field(), {axis.values().begin(), axis.values().end()}});
+  for (const v1::Axis& axis : spec->axes())
+    grid.axes.push_back({axis.field(), {axis.values().begin(), axis.values().end()}});
   for (const v1::Cell& cell : spec->exclude()) grid.exclude.push_back(ToCell(cell.settings()));
-  for (const v1::Override& change : spec->overrides()) grid.overrides.push_back({ToCell(change.when()), ToCell(change.set())});
+  for (const v1::Override& change : spec->overrides())
+    grid.overrides.push_back({ToCell(change.when()), ToCell(change.set())});
   const auto cells = core::ExpandGrid(grid);
   EXPECT_TRUE(cells.ok()) << path << ": " << cells.status().message();
   std::vector<v1::TrialSpec> trials;
   for (size_t i = 0; cells.ok() && i < cells->size(); ++i) {
     v1::TrialSpec& trial = trials.emplace_back(spec->base());
-    for (const auto& [field, value] : (*cells)[i]) EXPECT_TRUE(base::SetField(trial, field, value).ok()) << path << field;
+    for (const auto& [field, value] : (*cells)[i])
+      EXPECT_TRUE(base::SetField(trial, field, value).ok()) << path << field;
     EXPECT_TRUE(base::ApplyDefaults(trial).ok()) << path;
     const absl::Status status = base::ValidateFields(trial, base::BuiltInRegistry());
     EXPECT_TRUE(status.ok()) << path << ": " << status.message();
@@ -97,7 +100,8 @@ TEST(PaperSpecsTest, FullScaleHasTheValuesOfTable7) {
     for (const v1::TrialSpec& trial : TrialsOf(path)) {
       // T-Fixup had its own paper's values; 100L-100L is the README's, of 25,000 updates.
       if (!Trains(trial) || trial.model().scheme() == "t_fixup" || trial.model().depth() == "100L-100L") continue;
-      const auto column = static_cast<size_t>(std::find(tasks.begin(), tasks.end(), trial.task().kind()) - tasks.begin());
+      const auto column =
+          static_cast<size_t>(std::find(tasks.begin(), tasks.end(), trial.task().kind()) - tasks.begin());
       ASSERT_LT(column, tasks.size()) << path;
       for (const PaperSetting& setting : PaperSettings()) {
         ASSERT_FALSE(setting.path.empty()) << setting.name;
@@ -137,7 +141,8 @@ TEST(PaperSpecsTest, FiguresTrainWhatTablesTrain) {
   for (const fs::path& folder : {kKit, kKit / "small"}) {
     std::set<std::string> trained;
     for (const char* name : {"table1", "figure8"}) {
-      for (v1::TrialSpec& trial : TrialsOf(folder / absl::StrCat(name, ".yaml"))) trained.insert(*base::ToCanonicalJson(trial));
+      for (v1::TrialSpec& trial : TrialsOf(folder / absl::StrCat(name, ".yaml")))
+        trained.insert(*base::ToCanonicalJson(trial));
     }
     for (const char* name : {"figure1", "figure6", "figure9"}) {
       for (v1::TrialSpec& trial : TrialsOf(folder / absl::StrCat(name, ".yaml")))

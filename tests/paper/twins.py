@@ -12,7 +12,7 @@ sys.path.insert(0, str(SOURCE / "tests/integration"))
 # Dataset -> how it is made of what `strata-data fetch DATASET` leaves; as in docs/PAPER.md.
 PREPARE = {
     "debian-en-de": ["prepare", "--vocabulary", "4000", "--max-length", "40"],
-    "debian-headline": ["prepare", "--vocabulary", "4000"],
+    "debian-headline": ["prepare", "--vocabulary", "4000", "--max-length", "200"],
     "debian-text": ["prepare", "--vocabulary-kind", "words", "--vocabulary", "10000"],
     "debian-speech": ["prepare-speech", "--vocabulary-kind", "char"],
 }
