@@ -115,9 +115,13 @@ class EvaluateTest : public ::testing::Test {
 
 TEST_F(EvaluateTest, ScoresEachSplitAndTheirAverage) {
   spec_["train"]["updates"] = 60;
-  Evaluate({{"split", "test,valid"}, {"length_penalty", 4}, {"length_penalties", "valid=-3"}, {"max_length_b", 12}});
+  Evaluate({{"split", "test,valid"},
+            {"length_penalty", 4},
+            {"length_penalties", "valid=-3"},
+            {"max_length_b", 12},
+            {"n_best", 2}});
   const json scalars = Scalars();
-  EXPECT_THAT(Artifacts(), ElementsAre("hypotheses-test", "hypotheses-valid", "sentence_scores"));
+  EXPECT_THAT(Artifacts(), ElementsAre("hypotheses-test", "hypotheses-valid", "n-best", "sentence_scores"));
   const model::SentenceScores sentences =
       model::ParseSentenceScores(model::ReadFile(folder_ / "evaluate/sentence_scores.jsonl"));
   ASSERT_THAT(sentences.splits, SizeIs(2));
@@ -132,11 +136,19 @@ TEST_F(EvaluateTest, ScoresEachSplitAndTheirAverage) {
             (scalars.at("test/bleu").get<double>() + scalars.at("valid/bleu").get<double>()) / 2);
   EXPECT_EQ(scalars.at("max_length_b"), 12);
   EXPECT_FALSE(scalars.contains("averaged_checkpoints"));
-  const auto penalised = LinesOf(folder_ / "evaluate/hypotheses-valid.txt");
+  const json penalised = json::parse(LinesOf(folder_ / "evaluate/n-best.jsonl").back());
   Again({{"split", "valid"}, {"length_penalties", ""}});
-  EXPECT_THAT(Artifacts(), ElementsAre("hypotheses", "sentence_scores"));
+  EXPECT_THAT(Artifacts(), ElementsAre("hypotheses", "n-best", "sentence_scores"));
   EXPECT_FALSE(Scalars().contains("valid/bleu"));
-  EXPECT_NE(LinesOf(folder_ / "evaluate/hypotheses.txt"), penalised);
+  const json plain = json::parse(LinesOf(folder_ / "evaluate/n-best.jsonl").back());
+  ASSERT_EQ(penalised.at("split"), "valid");
+  for (const json& one : penalised.at("hypotheses")) {
+    for (const json& other : plain.at("hypotheses")) {
+      if (one.at("text") != other.at("text")) continue;
+      const double powers = std::pow(one.at("tokens").get<double>(), 4 - -3);
+      EXPECT_NEAR(one.at("score").get<double>() / other.at("score").get<double>(), powers, 1e-9 * powers);
+    }
+  }
 }
 
 TEST_F(EvaluateTest, KeepsTheBestHypothesesOfEachSentence) {
