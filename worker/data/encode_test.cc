@@ -37,15 +37,17 @@ class EncodeTest : public ::testing::Test {
   void Prepare(const std::string& task, std::vector<std::string> more) const {
     const std::string f = folder_.string();
     const std::string text = task == "language_model" ? f + "/a.txt" : f + "/a.txt," + f + "/b.txt";
-    std::vector<std::string> words = {"prepare", "--task", task, "--split", "train=" + text, "--split", "valid=" + text,
-                                      "--output", folder_ / "dataset", "--name", "d", "--force"};
+    std::vector<std::string> words = {"prepare", "--task",        task,       "--split",           "train=" + text,
+                                      "--split", "valid=" + text, "--output", folder_ / "dataset", "--name",
+                                      "d",       "--force"};
     words.insert(words.end(), more.begin(), more.end());
     const ProcessResult result = Run(words);
     ASSERT_EQ(result.status, 0) << result.errors;
   }
   ProcessResult Encode(std::vector<std::string> more = {}) const {
-    std::vector<std::string> words = {"encode", "--dataset", folder_ / "dataset", "--input", folder_ / "mine.txt",
-                                      "--output", folder_ / "encoded", "--force"};
+    std::vector<std::string> words = {
+        "encode", "--dataset", folder_ / "dataset", "--input", folder_ / "mine.txt", "--output", folder_ / "encoded",
+        "--force"};
     words.insert(words.end(), more.begin(), more.end());
     return Run(words);
   }
@@ -71,7 +73,8 @@ TEST_F(EncodeTest, GivesEachLineASourceAndAnEmptyTarget) {
   ASSERT_EQ(shards.at(0).sentences(), 3u);  // an empty line keeps its place
   EXPECT_EQ(model::Detokenise(shards[0].pieces(), shards[0].Sentence(0, 0)), "the dog");
   EXPECT_TRUE(shards[0].Sentence(0, 1).empty());
-  EXPECT_EQ(model::ReadFile(folder_ / "encoded/vocabulary.model"), model::ReadFile(folder_ / "dataset/vocabulary.model"));
+  EXPECT_EQ(model::ReadFile(folder_ / "encoded/vocabulary.model"),
+            model::ReadFile(folder_ / "dataset/vocabulary.model"));
   EXPECT_THAT(Run({"inspect", folder_ / "encoded"}).output, HasSubstr("input:\n       1 source: the dog"));
 }
 
@@ -91,8 +94,10 @@ TEST_F(EncodeTest, RefusesWhatItCannotEncode) {
   EXPECT_THAT(Encode().errors, HasSubstr("No dataset at "));
   Prepare("headline", {"--vocabulary", "40"});
   EXPECT_THAT(Encode({"--task", "translation"}).errors, HasSubstr("is a dataset of task headline, not of translation"));
-  for (const auto& [text, why] : std::vector<std::pair<std::string, std::string>>{
-           {"", "mine.txt is empty"}, {"\n\n", "holds only empty lines"}, {"a\nb \xe4\n", "mine.txt:2: not valid UTF-8 at byte 3"}}) {
+  for (const auto& [text, why] :
+       std::vector<std::pair<std::string, std::string>>{{"", "mine.txt is empty"},
+                                                        {"\n\n", "holds only empty lines"},
+                                                        {"a\nb \xe4\n", "mine.txt:2: not valid UTF-8 at byte 3"}}) {
     Write("mine.txt", text);
     const ProcessResult result = Encode();
     EXPECT_EQ(result.status, 1);

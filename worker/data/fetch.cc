@@ -30,14 +30,6 @@ struct FetchOptions {
 template <typename PartOfSource>
 std::vector<const PartOfSource*> ChosenParts(const FetchOptions& options, const std::vector<PartOfSource>& known,
                                              size_t by_default) {
-  std::string list = "all";
-  for (const PartOfSource& part : known) list += ", " + part.name;
-  for (const std::string& name : options.parts) {
-    const bool there = std::any_of(known.begin(), known.end(), [&](const auto& part) { return part.name == name; });
-    if (!there && name != "all") {
-      throw UsageError("--part " + name + ": " + options.source + " has no such part. It has " + list + ".");
-    }
-  }
   std::vector<const PartOfSource*> chosen;
   for (size_t i = 0; i < known.size(); ++i) {
     const auto named = [&](const std::string& name) { return name == known[i].name || name == "all"; };
@@ -45,10 +37,6 @@ std::vector<const PartOfSource*> ChosenParts(const FetchOptions& options, const 
     if (asked || (options.parts.empty() && i < by_default)) chosen.push_back(&known[i]);
   }
   return chosen;
-}
-
-void RefuseParts(const FetchOptions& options) {
-  if (!options.parts.empty()) throw UsageError(options.source + " has no parts: leave out --part.");
 }
 
 void WriteProvenance(const std::filesystem::path& folder, ordered_json document,
@@ -106,8 +94,7 @@ std::string FetchTranslation(const FetchOptions& options, Apt& apt, const std::f
   return PairSummary(splits);
 }
 
-std::string FetchHeadlines(const FetchOptions& options, Apt& apt, const std::filesystem::path& folder) {
-  RefuseParts(options);
+std::string FetchHeadlines(const FetchOptions&, Apt& apt, const std::filesystem::path& folder) {
   std::cerr << "Reading the descriptions of Debian's packages ...\n";
   const PartText text = ReadHeadlines(apt);
   const SplitPairs splits = HoldOut(text.documents, PairKind::kHeadline);
@@ -139,7 +126,8 @@ std::string FetchText(const FetchOptions& options, Apt& apt, const std::filesyst
   for (const auto& [name, lines] : {std::pair{"train", &text.train}, {"valid", &text.valid}, {"test", &text.test}}) {
     uint64_t words = 0;
     for (const std::string& line : *lines) words += AsciiWords(line).size();
-    if (words == 0) throw model::DataError(std::string("These parts hold no ") + name + " text. Name more with --part.");
+    if (words == 0)
+      throw model::DataError(std::string("These parts hold no ") + name + " text. Name more with --part.");
     const std::vector<std::string_view> views(lines->begin(), lines->end());
     model::WriteFileAtomically(folder / (std::string(name) + ".text"), Joined(views));
     counts[name] = {{"lines", lines->size()}, {"words", words}};
@@ -149,8 +137,7 @@ std::string FetchText(const FetchOptions& options, Apt& apt, const std::filesyst
   return summary + " words in " + Grouped(documents.size()) + " documents";
 }
 
-std::string FetchSpeech(const FetchOptions& options, Apt& apt, const std::filesystem::path& folder) {
-  RefuseParts(options);
+std::string FetchSpeech(const FetchOptions&, Apt& apt, const std::filesystem::path& folder) {
   std::string summary;
   for (const auto& [split, clips] : FetchDebianSpeech(apt, folder)) {
     summary += (summary.empty() ? "" : ", ") + Grouped(clips) + " " + split;
@@ -158,25 +145,47 @@ std::string FetchSpeech(const FetchOptions& options, Apt& apt, const std::filesy
   return summary + " clips";
 }
 
+template <typename PartOfSource>
+std::vector<std::string> NamesOf(const std::vector<PartOfSource>& parts) {
+  std::vector<std::string> names;
+  for (const PartOfSource& part : parts) names.push_back(part.name);
+  return names;
+}
+
 struct Source {
   std::string name, what;
+  std::vector<std::string> parts;
   std::string (*fetch)(const FetchOptions& options, Apt& apt, const std::filesystem::path& folder);
 };
 
 const std::vector<Source>& Sources() {
   static const std::vector<Source> sources = {
-      {"debian-en-de", "translation: parallel text", FetchTranslation},
-      {"debian-headline", "headline: long descriptions of packages, and their synopsis", FetchHeadlines},
-      {"debian-text", "language_model: English running text, punctuation parted from the words", FetchText},
-      {"debian-speech", "speech: recorded prompts with their wording", FetchSpeech},
+      {"debian-en-de", "translation: parallel text", NamesOf(EnglishGermanParts()), FetchTranslation},
+      {"debian-headline", "headline: long descriptions of packages, and their synopsis", {}, FetchHeadlines},
+      {"debian-text", "language_model: English running text, punctuation parted from the words",
+       NamesOf(RunningTextParts()), FetchText},
+      {"debian-speech", "speech: recorded prompts with their wording", {}, FetchSpeech},
   };
   return sources;
+}
+
+void CheckParts(const FetchOptions& options, const Source& source) {
+  if (source.parts.empty() && !options.parts.empty()) {
+    throw UsageError(source.name + " has no parts: leave out --part.");
+  }
+  for (const std::string& name : options.parts) {
+    if (name == "all" || std::find(source.parts.begin(), source.parts.end(), name) != source.parts.end()) continue;
+    std::string list = "all";
+    for (const std::string& part : source.parts) list += ", " + part;
+    throw UsageError("--part " + name + ": " + source.name + " has no such part. It has " + list + ".");
+  }
 }
 
 void Fetch(const FetchOptions& options) {
   const std::vector<Source>& sources = Sources();
   const auto source =
       std::find_if(sources.begin(), sources.end(), [&](const Source& s) { return s.name == options.source; });
+  CheckParts(options, *source);
   OutputFolder output(options.output, options.force);
   const std::filesystem::path cache = options.cache.empty() ? output.path() / "apt" : options.cache;
   std::cerr
@@ -193,7 +202,8 @@ void Fetch(const FetchOptions& options) {
 
 void AddFetch(CLI::App& program) {
   auto options = std::make_shared<FetchOptions>();
-  CLI::App* command = program.add_subcommand("fetch", "Make text or speech out of Debian packages, by this machine's apt");
+  CLI::App* command =
+      program.add_subcommand("fetch", "Make text or speech out of Debian packages, by this machine's apt");
   std::vector<std::string> names;
   std::string list = "Sources:\n";
   for (const Source& source : Sources()) {
@@ -210,9 +220,10 @@ void AddFetch(CLI::App& program) {
   command->add_option("--cache", options->cache,
                       "Folder that keeps apt's downloads for the next call (default: none kept)");
   command->add_flag("--force", options->force, "Replace --output if it exists");
-  command->footer(list +
-                  "\nValid and test are whole documents (source packages, articles); nothing of theirs stands in train.\n"
-                  "Example:\n  strata-data fetch debian-en-de --output text/debian-en-de");
+  command->footer(
+      list +
+      "\nValid and test are whole documents (source packages, articles); nothing of theirs stands in train.\n"
+      "Example:\n  strata-data fetch debian-en-de --output text/debian-en-de");
   command->callback([options] { Fetch(*options); });
 }
 

@@ -36,17 +36,18 @@ std::vector<Files> FindFiles(const Options& options) {
                               {"train/valid.title.filter.txt", "train/valid.title.txt", "valid.title.filter.txt",
                                "valid.title.txt", "valid/valid.title.filter.txt"},
                               "headlines for validation")});
-  files.push_back({"test", "gigaword",
-                   NeededFile(folder, {"Giga/input.txt", "test/input.txt", "giga/input.txt", "input.txt"}, "test articles"),
-                   NeededFile(folder,
-                              {"Giga/task1_ref0.txt", "test/task1_ref0.txt", "giga/task1_ref0.txt", "task1_ref0.txt"},
-                              "test headlines")});
+  files.push_back(
+      {"test", "gigaword",
+       NeededFile(folder, {"Giga/input.txt", "test/input.txt", "giga/input.txt", "input.txt"}, "test articles"),
+       NeededFile(folder, {"Giga/task1_ref0.txt", "test/task1_ref0.txt", "giga/task1_ref0.txt", "task1_ref0.txt"},
+                  "test headlines")});
   for (const std::filesystem::path& prefix : options.extra) {
     const std::filesystem::path folder_of = prefix.has_parent_path() ? prefix.parent_path() : ".";
     const std::string name = prefix.filename().string();
-    files.push_back({"train", name,
-                     NeededFile(folder_of, {name + ".article.txt", name + ".source", name + ".src"}, "articles of --extra"),
-                     NeededFile(folder_of, {name + ".title.txt", name + ".target", name + ".tgt"}, "headlines of --extra")});
+    files.push_back(
+        {"train", name,
+         NeededFile(folder_of, {name + ".article.txt", name + ".source", name + ".src"}, "articles of --extra"),
+         NeededFile(folder_of, {name + ".title.txt", name + ".target", name + ".tgt"}, "headlines of --extra")});
   }
   return files;
 }
@@ -70,12 +71,15 @@ void Import(const Options& options) {
 
 void AddImportGigaword(CLI::App& import) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = import.add_subcommand("gigaword", "Headline pairs: train/{train,valid}.{article,title}*.txt, Giga/{input,task1_ref0}.txt");
+  CLI::App* command = import.add_subcommand(
+      "gigaword", "Headline pairs: train/{train,valid}.{article,title}*.txt, Giga/{input,task1_ref0}.txt");
   command->add_option("corpus", options->corpus, "Folder of the corpus")->required();
-  command->add_option("--extra", options->extra,
-                      "More pairs for train, repeatable: PREFIX.article.txt and PREFIX.title.txt (or .source and .target)")
+  command
+      ->add_option("--extra", options->extra,
+                   "More pairs for train, repeatable: PREFIX.article.txt and PREFIX.title.txt (or .source and .target)")
       ->take_all();
-  command->add_option("--output", options->output, "Folder to make: train.source, train.target, valid.*, test.*")->required();
+  command->add_option("--output", options->output, "Folder to make: train.source, train.target, valid.*, test.*")
+      ->required();
   command->add_flag("--force", options->force, "Replace --output if it exists");
   command->footer(
       "Example:\n  strata-data import gigaword sumdata --extra news/realnews-newscrawl --output text/headlines\n"

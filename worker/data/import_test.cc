@@ -40,7 +40,8 @@ class ImportTest : public ::testing::Test {
   }
   // Makes a dataset of what was imported.
   model::Manifest Prepare(std::vector<std::string> more) const {
-    std::vector<std::string> words = {"prepare", "--input", folder_ / "text", "--output", folder_ / "dataset", "--name", "mini"};
+    std::vector<std::string> words = {"prepare", "--input", folder_ / "text", "--output", folder_ / "dataset",
+                                      "--name",  "mini"};
     words.insert(words.end(), more.begin(), more.end());
     const ProcessResult result = Run(words);
     EXPECT_EQ(result.status, 0) << result.errors;
@@ -61,10 +62,13 @@ class ImportTest : public ::testing::Test {
       Write("dev/newstest" + year + ".en", "House " + year + ".\n");
       Write("dev/newstest" + year + ".de", "Haus " + year + ".\n");
     }
-    const std::string head = "<srcset setid=\"x\" srclang=\"any\">\n<doc sysid=\"ref\" docid=\"a\" genre=\"news\">\n<hl>\n";
-    const std::string ref = "<refset setid=\"x\" trglang=\"de\">\n<doc docid=\"b\">\n<seg id=\"1\">Drei &lt; vier</seg>\n</doc>\n"
-                            "<doc docid=\"a\">\n<seg id=\"1\">Eins &amp; zwei</seg>\n<seg id=\"2\"> Zwei </seg>\n</doc>\n";
-    const std::string src = head + "<seg id=\"1\">One &amp; two</seg>\n</hl>\n<p>\n<seg id=\"2\">Two</seg>\n</p>\n</doc>\n" +
+    const std::string head =
+        "<srcset setid=\"x\" srclang=\"any\">\n<doc sysid=\"ref\" docid=\"a\" genre=\"news\">\n<hl>\n";
+    const std::string ref =
+        "<refset setid=\"x\" trglang=\"de\">\n<doc docid=\"b\">\n<seg id=\"1\">Drei &lt; vier</seg>\n</doc>\n"
+        "<doc docid=\"a\">\n<seg id=\"1\">Eins &amp; zwei</seg>\n<seg id=\"2\"> Zwei </seg>\n</doc>\n";
+    const std::string src = head +
+                            "<seg id=\"1\">One &amp; two</seg>\n</hl>\n<p>\n<seg id=\"2\">Two</seg>\n</p>\n</doc>\n" +
                             "<doc docid=\"b\"><seg id=\"1\">Three &lt;\n four</seg></doc>\n</srcset>\n";
     Write("dev/newstest2014-deen-src.en.sgm", src);
     Write("dev/newstest2014-deen-ref.de.sgm", ref);
@@ -99,8 +103,8 @@ TEST_F(ImportTest, WmtTakesOtherNames) {
   Write("corpus.clean.en", "one\n");
   Write("dev.fr", "deux\n");
   Write("dev.en", "two\n");
-  ASSERT_EQ(Import("wmt", {"--train", "corpus.clean", "--source-language", "fr", "--target-language", "en", "--valid", "dev",
-                           "--tests", "dev"})
+  ASSERT_EQ(Import("wmt", {"--train", "corpus.clean", "--source-language", "fr", "--target-language", "en", "--valid",
+                           "dev", "--tests", "dev"})
                 .status,
             0);
   EXPECT_EQ(Text("valid.fr"), "deux\n");

@@ -1,5 +1,5 @@
-// WikiText-103 (or -2) as its publisher lays it out: wiki.train.tokens, wiki.valid.tokens, wiki.test.tokens, tokenised, with
-// <unk> where a word is rare. Its lines are kept as they are, empty ones too.
+// WikiText-103 (or -2) as its publisher lays it out: wiki.train.tokens, wiki.valid.tokens, wiki.test.tokens, tokenised,
+// with <unk> where a word is rare. Its lines are kept as they are, empty ones too.
 #include <memory>
 
 #include "worker/data/imported_text.h"

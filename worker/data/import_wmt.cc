@@ -1,5 +1,5 @@
-// WMT as plain text: train.en and train.de (any prefix), and the newstests as plain text or as the SGML files of WMT's dev
-// archive (newstest2014-src.en.sgm, newstest2014-ref.de.sgm; WMT's names of 2014 and later carry the pair as well).
+// WMT as plain text: train.en and train.de (any prefix), and the newstests as plain text or as the SGML files of WMT's
+// dev archive (newstest2014-src.en.sgm, newstest2014-ref.de.sgm; WMT's names of 2014 and later carry the pair as well).
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -71,7 +71,8 @@ std::vector<Segment> ReadSgml(const std::filesystem::path& path) {
     if (tag.starts_with("doc ") || tag.starts_with("DOC ")) document = Attribute(tag, "docid");
     if (!tag.starts_with("seg ")) continue;
     const size_t end = all.find("</seg>", close);
-    if (end == std::string::npos) throw DataError(path.string() + " is cut off: a <seg> has no </seg>. Fetch it again.");
+    if (end == std::string::npos)
+      throw DataError(path.string() + " is cut off: a <seg> has no </seg>. Fetch it again.");
     const std::string text = OneSpaced(std::string_view(all).substr(close + 1, end - close - 1));
     segments.push_back({document + " " + Attribute(tag, "id"), Unescaped(text)});
     at = end;
@@ -146,8 +147,8 @@ void Import(Options o) {
   const std::filesystem::path source = NeededFile(o.corpus, {o.train + "." + o.source}, "training text"),
                               target = NeededFile(o.corpus, {o.train + "." + o.target}, "training text");
   const auto missing = [&](const std::string& name) {
-    return DataError("There is no " + name + " in " + o.corpus.string() + " (nor in its dev and test): looked for " + name +
-                     "." + o.source + " with " + name + "." + o.target + ", and " + name + "-src." + o.source +
+    return DataError("There is no " + name + " in " + o.corpus.string() + " (nor in its dev and test): looked for " +
+                     name + "." + o.source + " with " + name + "." + o.target + ", and " + name + "-src." + o.source +
                      ".sgm with " + name + "-ref." + o.target +
                      ".sgm. Put it there, or name the test sets that you have with --tests and --valid.");
   };
@@ -183,7 +184,8 @@ void AddImportWmt(CLI::App& import) {
   command->add_option("--train", options->train, "Training text's name before .LANGUAGE")->capture_default_str();
   command->add_option("--valid", options->valid, "Test set for validation")->capture_default_str();
   command->add_option("--tests", options->tests, "Test sets (default: newstest2010 to newstest2016)")->delimiter(',');
-  command->add_option("--output", options->output, "Folder to make: train.*, valid.*, newstest2010.* and so on")->required();
+  command->add_option("--output", options->output, "Folder to make: train.*, valid.*, newstest2010.* and so on")
+      ->required();
   command->add_flag("--force", options->force, "Replace --output if it exists");
   command->footer(
       "Example:\n  strata-data import wmt corpora/wmt16 --output text/wmt-en-de\n"

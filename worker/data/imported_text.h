@@ -40,8 +40,8 @@ class ImportedText {
   void Note(const std::string& part, const std::filesystem::path& file);
 
   // Throws model::DataError naming files and numbers when the lines differ.
-  static void ExpectPairs(const std::filesystem::path& source, size_t source_lines,
-                          const std::filesystem::path& target, size_t target_lines);
+  static void ExpectPairs(const std::filesystem::path& source, size_t source_lines, const std::filesystem::path& target,
+                          size_t target_lines);
 
   // Writes provenance.json and makes the folder appear. Prints the lines of each split.
   void Commit();

@@ -16,7 +16,8 @@ const std::vector<AddImporter>& Importers() {
 }
 
 void AddImport(CLI::App& program) {
-  CLI::App* command = program.add_subcommand("import", "Take a corpus that you have on disk, in its publisher's layout");
+  CLI::App* command =
+      program.add_subcommand("import", "Take a corpus that you have on disk, in its publisher's layout");
   command->require_subcommand(1);
   for (const AddImporter add : Importers()) add(*command);
   command->footer("Example:\n  strata-data import wmt corpora/wmt16 --output text/wmt");

@@ -1,5 +1,5 @@
-// Importers: from a corpus as its publisher lays it out to text (or audio lists) that `strata-data prepare` takes. One file
-// an importer; each adds itself to `strata-data import` as a subcommand and is listed in importers.cc.
+// Importers: from a corpus as its publisher lays it out to text (or audio lists) that `strata-data prepare` takes. One
+// file an importer; each adds itself to `strata-data import` as a subcommand and is listed in importers.cc.
 #pragma once
 
 #include <CLI/CLI.hpp>

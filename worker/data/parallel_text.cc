@@ -153,9 +153,7 @@ SplitPairs HoldOut(const std::vector<Document>& documents, PairKind kind) {
   SplitPairs splits;
   for (const Document& document : documents) {
     const Held held = HeldOut(document.name);
-    std::vector<Pair>& split = held == Held::kTest    ? splits.test
-                               : held == Held::kValid ? splits.valid
-                                                      : splits.train;
+    std::vector<Pair>& split = held == Held::kTest ? splits.test : held == Held::kValid ? splits.valid : splits.train;
     for (const Pair& pair : document.pairs) {
       Pair tidied{Tidied(pair.source), Tidied(pair.target)};
       const std::string fault = Fault(tidied, kind);
@@ -176,8 +174,8 @@ SplitPairs HoldOut(const std::vector<Document>& documents, PairKind kind) {
   return splits;
 }
 
-void WriteParallelText(const std::filesystem::path& folder, const SplitPairs& splits,
-                       const std::string& source_ending, const std::string& target_ending) {
+void WriteParallelText(const std::filesystem::path& folder, const SplitPairs& splits, const std::string& source_ending,
+                       const std::string& target_ending) {
   for (const auto& [name, pairs] :
        {std::pair{"train", &splits.train}, {"valid", &splits.valid}, {"test", &splits.test}}) {
     std::string source, target;

@@ -151,12 +151,10 @@ class Preparation {
   SplitFigures Split(const std::string& name, const Text& text, SplitVisitor* visitor) {
     std::cerr << "Encoding " << name << " ...\n";
     const bool held_out = name != "train";
-    const int limit = held_out && options_.max_length_held_out >= 0 ? options_.max_length_held_out : options_.max_length;
-    const SplitForm form{.name = name,
-                         .streams = pairs() ? 2 : 1,
-                         .max_length = limit,
-                         .keep_empty = !pairs(),
-                         .with_text = held_out};
+    const int limit =
+        held_out && options_.max_length_held_out >= 0 ? options_.max_length_held_out : options_.max_length;
+    const SplitForm form{
+        .name = name, .streams = pairs() ? 2 : 1, .max_length = limit, .keep_empty = !pairs(), .with_text = held_out};
     SplitFigures figures;
     const model::DatasetSplit& written = manifest_.splits[name] =
         WriteSplit(folder_, vocabulary_, text.Lines(), form, visitor, &figures);
@@ -184,8 +182,9 @@ class Preparation {
 void CheckSplits(const PrepareOptions& options) {
   for (const std::string needed : {"train", "valid"}) {
     if (options.splits.contains(needed)) continue;
-    throw DataError("There is no text for split " + needed + ". Every dataset has train and valid: name it with --" +
-                    (options.task == kLanguageModel ? "split " + needed + "=FILE." : "split " + needed + "=SOURCE,TARGET."));
+    throw DataError(
+        "There is no text for split " + needed + ". Every dataset has train and valid: name it with --" +
+        (options.task == kLanguageModel ? "split " + needed + "=FILE." : "split " + needed + "=SOURCE,TARGET."));
   }
   for (const auto& [name, paths] : options.splits) CheckSplitName(name);
   if (options.task == kLanguageModel && (options.max_length > 0 || options.max_length_held_out > 0)) {
@@ -202,7 +201,8 @@ const std::vector<std::string>& TextTasks() {
 
 void CheckSplitName(const std::string& name) {
   const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+           c == '_';
   };
   if (name.empty() || name.size() > 64 || !std::all_of(name.begin(), name.end(), fits) || !std::isalnum(name[0])) {
     throw DataError("'" + name +
@@ -217,7 +217,8 @@ VocabularyContent VocabularyOf(const std::filesystem::path& folder, const model:
   vocabulary.content = model::ReadFile(vocabulary.where);
   for (const model::DatasetFile& file : manifest.files) {
     if (file.path != manifest.vocabulary_file || file.sha256 == model::Sha256(vocabulary.content)) continue;
-    throw DataError(vocabulary.where.string() + " is damaged: its content is not what the manifest states (SHA-256). "
+    throw DataError(vocabulary.where.string() +
+                    " is damaged: its content is not what the manifest states (SHA-256). "
                     "Prepare the dataset again, or fetch it from the coordinator.");
   }
   return vocabulary;

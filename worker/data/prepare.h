@@ -38,7 +38,8 @@ struct PrepareOptions {
 // The tasks that `Prepare` knows.
 const std::vector<std::string>& TextTasks();
 
-// Throws model::DataError where `name` can be no split's: letters, digits, dot, dash and underscore, at most 64 of them.
+// Throws model::DataError where `name` can be no split's: letters, digits, dot, dash and underscore, at most 64 of
+// them.
 void CheckSplitName(const std::string& name);
 
 // A vocabulary as it stands in a dataset.

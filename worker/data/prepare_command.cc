@@ -92,7 +92,8 @@ std::pair<std::string, std::string> NameAndValue(const std::string& option, cons
 
 void AddSplit(const std::string& name, const TextPaths& paths, PrepareOptions* options) {
   if (!options->splits.emplace(name, paths).second) {
-    throw UsageError("Split " + name + " is named twice. Name each split once, or leave files out of --input's folder.");
+    throw UsageError("Split " + name +
+                     " is named twice. Name each split once, or leave files out of --input's folder.");
   }
 }
 
@@ -145,7 +146,8 @@ void SettleVocabulary(CommandOptions* options) {
     throw UsageError("--dictionary goes with --vocabulary-kind words or split, not with " + kind + ".");
   }
   if (!p.vocabulary_file.empty() && !MadeBySentencePiece(kind)) {
-    throw UsageError("--vocabulary-file is a SentencePiece model; for --vocabulary-kind " + kind + " name --dictionary.");
+    throw UsageError("--vocabulary-file is a SentencePiece model; for --vocabulary-kind " + kind +
+                     " name --dictionary.");
   }
   const bool sized = kind == "bpe" || kind == "unigram";
   if (options->size->count() == 0 && !sized) p.vocabulary.size = 0;
@@ -188,13 +190,16 @@ void PrintSummary(const PrepareOptions& options, const model::Manifest& manifest
 
 void AddFileOptions(CLI::App* command, CommandOptions* options) {
   PrepareOptions& p = options->prepare;
-  options->task = command->add_option("--task", p.task, "translation, headline or language_model (default: what --input's folder is for)")
+  options->task = command
+                      ->add_option("--task", p.task,
+                                   "translation, headline or language_model (default: what --input's folder is for)")
                       ->check(CLI::IsMember(TextTasks()));
   command->add_option("--input", options->input,
                       "Folder that 'strata-data fetch' or 'import' made, or of the same file names: NAME.source and "
                       "NAME.target (or NAME.LANGUAGE twice; NAME.text for a language model) are split NAME");
-  command->add_option("--split", options->splits,
-                      "NAME=SOURCE,TARGET, repeatable; a language model's NAME=FILE. train and valid must be there")
+  command
+      ->add_option("--split", options->splits,
+                   "NAME=SOURCE,TARGET, repeatable; a language model's NAME=FILE. train and valid must be there")
       ->take_all();
   command->add_option("--reference", options->references,
                       "NAME=FILE: plain target text of a split to score against, if its target is tokenised");

@@ -53,8 +53,8 @@ class PrepareTasksTest : public ::testing::Test {
   }
   std::string File(const std::string& name) const { return model::ReadFile(options_.output / name); }
   ProcessResult Run(std::vector<std::string> more) const {
-    std::vector<std::string> words = {STRATA_BINARY_DIR "/worker/strata-data", "prepare", "--output", options_.output,
-                                      "--name", "mini"};
+    std::vector<std::string> words = {
+        STRATA_BINARY_DIR "/worker/strata-data", "prepare", "--output", options_.output, "--name", "mini"};
     words.insert(words.end(), more.begin(), more.end());
     return RunProcess(words);
   }
@@ -64,8 +64,8 @@ class PrepareTasksTest : public ::testing::Test {
 };
 
 TEST_F(PrepareTasksTest, EveryKindOfVocabularyGivesTheTextBack) {
-  for (const auto& [kind, size] :
-       std::vector<std::pair<std::string, int>>{{"bpe", 35}, {"unigram", 35}, {"char", 0}, {"words", 0}, {"split", 0}}) {
+  for (const auto& [kind, size] : std::vector<std::pair<std::string, int>>{
+           {"bpe", 35}, {"unigram", 35}, {"char", 0}, {"words", 0}, {"split", 0}}) {
     options_.vocabulary.kind = kind;
     options_.vocabulary.size = size;
     options_.force = true;
@@ -73,7 +73,8 @@ TEST_F(PrepareTasksTest, EveryKindOfVocabularyGivesTheTextBack) {
     EXPECT_EQ(m.vocabulary_kind, kind);
     EXPECT_EQ(model::ReadManifest(options_.output).vocabulary_kind, kind);
     EXPECT_EQ(Decoded("train", 0, 1), "the cat sleeps in the dog house") << kind;
-    EXPECT_EQ(Decoded("train", 1, 1), kind == "split" ? "die Katze schläft im Hundehaus" : "die Katze schläft im Hunde@@ haus");
+    EXPECT_EQ(Decoded("train", 1, 1),
+              kind == "split" ? "die Katze schläft im Hundehaus" : "die Katze schläft im Hunde@@ haus");
     EXPECT_EQ(Decoded("valid", 1, 0), "die Katze schläft");
   }
 }
@@ -90,7 +91,7 @@ TEST_F(PrepareTasksTest, SplitTextIsScoredJoinedOrAgainstAReference) {
   EXPECT_EQ(File("text/test.target"), "Die Katze schläft.\n");
   Write("plain", "Eins.\nZwei.\n");
   options_.force = true;
-  EXPECT_THAT(ErrorOf(), HasSubstr("/plain has 2 lines. Line n of one"));
+  EXPECT_THAT(ErrorOf(), HasSubstr("/plain has 2. Line n of one"));
 }
 
 TEST_F(PrepareTasksTest, TakesAGivenDictionaryAsItIs) {
@@ -158,9 +159,12 @@ TEST_F(PrepareTasksTest, LanguageModelRefusesWhatItHasNot) {
 }
 
 TEST_F(PrepareTasksTest, RefusesNamesThatNoSplitCanHave) {
-  for (const auto& [name, why] : std::vector<std::pair<std::string, std::string>>{
-           {"a b", "can be no split's name"}, {"../x", "can be no"}, {".x", "can be no"}, {"", "can be no"},
-           {std::string(65, 'x'), "can be no"}, {"input", "kept for what"}}) {
+  for (const auto& [name, why] : std::vector<std::pair<std::string, std::string>>{{"a b", "can be no split's name"},
+                                                                                  {"../x", "can be no"},
+                                                                                  {".x", "can be no"},
+                                                                                  {"", "can be no"},
+                                                                                  {std::string(65, 'x'), "can be no"},
+                                                                                  {"input", "kept for what"}}) {
     PrepareOptions options = options_;
     options.splits[name] = options.splits["valid"];
     try {
@@ -175,9 +179,11 @@ TEST_F(PrepareTasksTest, RefusesNamesThatNoSplitCanHave) {
 }
 
 TEST_F(PrepareTasksTest, SaysHowLargeAVocabularyCanBe) {
-  for (const auto& [kind, why] : std::vector<std::pair<std::string, std::string>>{
-           {"unigram", "it gives at most "}, {"bpe", "Cannot make a vocabulary of 4,000 pieces (bpe)"},
-           {"char", "Cannot make a vocabulary of 4,000 pieces (char)"}, {"words", "only 14 different words"}}) {
+  for (const auto& [kind, why] :
+       std::vector<std::pair<std::string, std::string>>{{"unigram", "it gives at most "},
+                                                        {"bpe", "Cannot make a vocabulary of 4,000 pieces (bpe)"},
+                                                        {"char", "Cannot make a vocabulary of 4,000 pieces (char)"},
+                                                        {"words", "only 15 different words"}}) {
     options_.vocabulary.kind = kind;
     options_.vocabulary.size = 4000;
     EXPECT_THAT(ErrorOf(), HasSubstr(why));
@@ -187,7 +193,8 @@ TEST_F(PrepareTasksTest, SaysHowLargeAVocabularyCanBe) {
 TEST_F(PrepareTasksTest, FolderHoldsAnyNumberOfTestSets) {
   fs::create_directory(folder_ / "text");
   for (const std::string split : {"train", "valid", "test", "newstest2014"}) {
-    for (const auto& [from, to] : {std::pair{"a", ".source"}, {"b", ".target"}}) fs::copy(folder_ / from, folder_ / "text" / (split + to));
+    for (const auto& [from, to] : {std::pair{"a", ".source"}, {"b", ".target"}})
+      fs::copy(folder_ / from, folder_ / "text" / (split + to));
   }
   const auto result = Run({"--task", "headline", "--input", folder_ / "text", "--vocabulary-kind", "char", "--split",
                            "extra=" + (folder_ / "c").string() + "," + (folder_ / "d").string()});

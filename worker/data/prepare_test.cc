@@ -155,11 +155,11 @@ TEST_F(PrepareTest, TakesWindowsLinesAndAByteOrderMark) {
 
 // A disk that is full, by the limit on a file's size: write() fails just so. In a process of its own.
 TEST_F(PrepareTest, LeavesNothingHalfWrittenWhenTheDiskIsFull) {
-  const auto result =
-      RunProcess({"bash", "-c", "trap '' XFSZ; ulimit -f 4; exec \"$@\"", "bash",
-                  STRATA_BINARY_DIR "/worker/strata-data", "prepare", "--source", folder_ / "train.en", "--target",
-                  folder_ / "train.de", "--split", "valid=" + folder_.string() + "/valid.en," + folder_.string() +
-                  "/valid.de", "--output", options_.output, "--name", "n", "--vocabulary", "60"});
+  const auto result = RunProcess({"bash", "-c", "trap '' XFSZ; ulimit -f 4; exec \"$@\"", "bash",
+                                  STRATA_BINARY_DIR "/worker/strata-data", "prepare", "--source", folder_ / "train.en",
+                                  "--target", folder_ / "train.de", "--split",
+                                  "valid=" + folder_.string() + "/valid.en," + folder_.string() + "/valid.de",
+                                  "--output", options_.output, "--name", "n", "--vocabulary", "60"});
   EXPECT_EQ(result.status, 1);
   EXPECT_THAT(result.errors, HasSubstr("Cannot write"));
   EXPECT_TRUE(Leftovers().empty());

@@ -82,5 +82,36 @@ TEST_F(RealTextTest, BecomesTheDatasetOfTheQuickstart) {
   }
 }
 
+// Held-out text leaks nothing, and what is fetched is the same bytes each time (apt's downloads are kept for the
+// second).
+TEST_F(RealTextTest, HeadlinesAndRunningTextComeOutTheSameEachTime) {
+  for (const auto& [source, part, endings] :
+       std::vector<std::tuple<std::string, std::string, std::vector<std::string>>>{
+           {"debian-headline", "", {"source", "target"}}, {"debian-text", "perl", {"text"}}}) {
+    for (const std::string output : {"first", "second"}) {
+      std::vector<std::string> words = {"fetch",   source,          "--output", folder_ / output,
+                                        "--cache", folder_ / "apt", "--force"};
+      if (!part.empty()) words.insert(words.end(), {"--part", part});
+      const auto result = Run(words);
+      ASSERT_EQ(result.status, 0) << result.errors;
+    }
+    for (const std::string& ending : endings) {
+      const auto lines = [&](const std::string& split) { return Text("../first/" + split + "." + ending); };
+      const auto train = lines("train"), valid = lines("valid"), test = lines("test");
+      EXPECT_GT(train.size(), source == "debian-text" ? 10000u : 55000u);
+      const std::set<std::string> in_train(train.begin(), train.end());
+      for (const auto* held_out : {&valid, &test}) {
+        EXPECT_GT(held_out->size(), source == "debian-text" ? 50u : 900u);
+        for (const std::string& line : *held_out) {
+          EXPECT_TRUE(line.empty() || line.starts_with("= ") || !in_train.contains(line)) << line;
+        }
+      }
+      for (const std::string split : {"train", "valid", "test"}) {
+        EXPECT_EQ(lines(split), Text("../second/" + split + "." + ending)) << source << " " << split;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace strata::data

@@ -156,7 +156,8 @@ std::vector<std::string> PodParagraphs(std::string_view pod) {
       pod_text = false;
     } else if (paragraph.starts_with("=")) {
       pod_text = true;
-      if (paragraph.starts_with("=head")) paragraphs.push_back("= " + text.substr(std::min<size_t>(7, text.size())) + " =");
+      if (paragraph.starts_with("=head"))
+        paragraphs.push_back("= " + text.substr(std::min<size_t>(7, text.size())) + " =");
     } else if (pod_text && !text.empty() && !paragraph.starts_with(' ') && !paragraph.starts_with('\t')) {
       paragraphs.push_back(text);
     }

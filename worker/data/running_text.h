@@ -32,8 +32,8 @@ std::vector<std::string> PodParagraphs(std::string_view pod);
 std::vector<TextDocument> DictionaryEntries(std::string_view text, const std::string& name);
 
 // Tokenises, drops short paragraphs, those without letters and doubles; holds out about 2 % of the documents for each
-// of valid and test, chosen by the hash of their names; no paragraph of a test document stands in valid or train, none of a
-// valid one in train. Same documents, same result.
+// of valid and test, chosen by the hash of their names; no paragraph of a test document stands in valid or train, none
+// of a valid one in train. Same documents, same result.
 SplitLinesOfText HoldOutText(const std::vector<TextDocument>& documents);
 
 }  // namespace strata::data

@@ -70,8 +70,9 @@ bool IsEnglishManual(const std::string& path) {
   if (path.ends_with(".en.html") || (in("amd64/en/") && path.ends_with(".html"))) return true;
   const size_t name = path.rfind('/') + 1;
   const bool plain = path.ends_with(".html") && path.find('.', name) == path.size() - 5;
-  const bool translated = in("/de/") || in("/fr/") || in("/ja/") || in("/ru/") || in("/it/") || in("/es/") || in("/pt") ||
-                          in("/zh") || in("/pl/") || in("/ca/") || in("/nl/") || in("/cs/") || in("/ko/") || in("/uk/");
+  const bool translated = in("/de/") || in("/fr/") || in("/ja/") || in("/ru/") || in("/it/") || in("/es/") ||
+                          in("/pt") || in("/zh") || in("/pl/") || in("/ca/") || in("/nl/") || in("/cs/") ||
+                          in("/ko/") || in("/uk/");
   return plain && !translated && in("share/doc/") && !in("changelog");
 }
 

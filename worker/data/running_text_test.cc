@@ -13,28 +13,30 @@ namespace {
 using ::testing::ElementsAre;
 
 TEST(TokenisedTest, PartsPunctuationFromWords) {
-  for (const auto& [text, tokens] : std::vector<std::pair<std::string, std::string>>{
-           {"", ""},
-           {"\"So,\" he said.", "\" So , \" he said ."},
-           {"e.g. the U.S. of J. Doe", "e.g. the U.S. of J. Doe"},
-           {"  (the dog's  bone)!? ", "( the dog 's bone ) ! ?"},
-           {"well-known 3.14, x.y", "well-known 3.14 , x.y"},
-           {"...", "..."},
-           {"= Heading =", "= Heading ="}}) {
+  for (const auto& [text, tokens] :
+       std::vector<std::pair<std::string, std::string>>{{"", ""},
+                                                        {"\"So,\" he said.", "\" So , \" he said ."},
+                                                        {"e.g. the U.S. of J. Doe", "e.g. the U.S. of J. Doe"},
+                                                        {"  (the dog's  bone)!? ", "( the dog 's bone ) ! ?"},
+                                                        {"well-known 3.14, x.y", "well-known 3.14 , x.y"},
+                                                        {"...", "..."},
+                                                        {"= Heading =", "= Heading ="}}) {
     EXPECT_EQ(Tokenised(text), tokens) << text;
   }
 }
 
 TEST(PodTest, TakesParagraphsAndHeadingsWithoutCodes) {
-  EXPECT_THAT(PodParagraphs("=head1 The C<print> function\n\nIt prints I<a\nlist>; see L<perlop|the operators>,\n"
-                            "C<< a->b >> and L<perlvar>.X<print>\n\n  print 1;\n\n=over 4\n\n=item B<x>\n\nAn item.\n\n"
-                            "=cut\n\nsub code;\n\n=pod\n\nMore.\n"),
-              ElementsAre("= The print function =", "It prints a list; see perlop, a->b and perlvar.", "An item.", "More."));
+  EXPECT_THAT(
+      PodParagraphs("=head1 The C<print> function\n\nIt prints I<a\nlist>; see L<perlop|the operators>,\n"
+                    "C<< a->b >> and L<perlvar>.X<print>\n\n  print 1;\n\n=over 4\n\n=item B<x>\n\nAn item.\n\n"
+                    "=cut\n\nsub code;\n\n=pod\n\nMore.\n"),
+      ElementsAre("= The print function =", "It prints a list; see perlop, a->b and perlvar.", "An item.", "More."));
 }
 
 TEST(DictionaryTest, TakesEntriesWithoutMarks) {
   const auto entries = DictionaryEntries(
-      "00-database-info\n   About.\n\nBenefit \\Ben\"e*fit\\, n. [OE. benefet, fr. L. {Fact}.]\n   1. An act of {kindness}.\n"
+      "00-database-info\n   About.\n\nBenefit \\Ben\"e*fit\\, n. [OE. benefet, fr. L. {Fact}.]\n   1. An act of "
+      "{kindness}.\n"
       "      [1913 Webster]\n\n   2. Profit \xff.\n\n   <law> Gain.\n\nBengal\n\n   A region.\n",
       "gcide");
   ASSERT_EQ(entries.size(), 2u);
@@ -70,7 +72,8 @@ TEST(HoldOutTextTest, KeepsDocumentsTogetherAndLeaksNoParagraph) {
 TEST(HeadlineTest, PairsADescriptionWithItsSynopsis) {
   const auto documents = HeadlinesOfDescriptions(
       "Package: dog-tools\nSource: dog\nDescription-md5: 1\n\nPackage: dog-doc\nSource: dog\nDescription-md5: 2\n",
-      "Package: dog-tools\nDescription-md5: 1\nDescription-en: tools for dogs\n They wag\n the tail. With:\n  - a ball\n .\n Bye.\n\n"
+      "Package: dog-tools\nDescription-md5: 1\nDescription-en: tools for dogs\n They wag\n the tail. With:\n  - a "
+      "ball\n .\n Bye.\n\n"
       "Package: dog-doc\nDescription-md5: 2\nDescription-en: documentation of dogs\n Read it.\n");
   ASSERT_EQ(documents.size(), 1u);
   EXPECT_EQ(documents[0].name, "headlines/dog");
@@ -80,7 +83,8 @@ TEST(HeadlineTest, PairsADescriptionWithItsSynopsis) {
 }
 
 TEST(HeadlineTest, MayBeMuchShorterThanItsText) {
-  const std::string text = "a long text of many words that goes on and on and says a lot about dogs and about nothing else";
+  const std::string text =
+      "a long text of many words that goes on and on and says a lot about dogs and about nothing else";
   std::vector<Document> documents(200);
   for (size_t i = 0; i < documents.size(); ++i) {
     documents[i] = {std::to_string(i), {{text + std::to_string(i), "dog " + std::to_string(i)}}};

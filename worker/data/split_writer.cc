@@ -34,8 +34,13 @@ class Writer {
  public:
   Writer(const std::filesystem::path& folder, const Vocabulary& vocabulary, const SplitForm& form,
          SplitVisitor* visitor, SplitFigures* figures)
-      : folder_(folder), vocabulary_(vocabulary), form_(form), visitor_(visitor), figures_(*figures),
-        pieces_(vocabulary.Pieces()), shard_(pieces_, form.streams) {
+      : folder_(folder),
+        vocabulary_(vocabulary),
+        form_(form),
+        visitor_(visitor),
+        figures_(*figures),
+        pieces_(vocabulary.Pieces()),
+        shard_(pieces_, form.streams) {
     figures_.target_counts.resize(pieces_.size());
   }
 
@@ -122,9 +127,7 @@ class Writer {
   std::vector<std::string_view> source_text_, target_text_;
 };
 
-Lines Part(Lines lines, size_t first, size_t count) {
-  return lines.empty() ? lines : lines.subspan(first, count);
-}
+Lines Part(Lines lines, size_t first, size_t count) { return lines.empty() ? lines : lines.subspan(first, count); }
 
 }  // namespace
 
@@ -135,7 +138,8 @@ model::DatasetSplit WriteSplit(const std::filesystem::path& folder, const Vocabu
   Writer writer(folder, vocabulary, form, visitor, figures);
   for (size_t first = 0; first < lines.target.size(); first += kAtOnce) {
     const size_t count = std::min(kAtOnce, lines.target.size() - first);
-    writer.Add({Part(lines.source, first, count), Part(lines.target, first, count), Part(lines.reference, first, count)});
+    writer.Add(
+        {Part(lines.source, first, count), Part(lines.target, first, count), Part(lines.reference, first, count)});
   }
   return writer.Finish();
 }

@@ -55,6 +55,12 @@ std::string WhyNoVocabulary(const VocabularyOptions& options, const std::string&
     return what + "it gives at most " + model::Grouped(most) + ". Ask for --vocabulary " + std::to_string(most) +
            " or less, or give more text.";
   }
+  const size_t versus = complaint.find(" vs ");
+  if (complaint.find("required_chars") != std::string::npos && versus != std::string::npos) {
+    const uint64_t least = std::strtoull(complaint.c_str() + versus + 4, nullptr, 10);
+    return what + "its characters alone are " + model::Grouped(least) + ". Ask for --vocabulary " +
+           std::to_string(least) + " or more, or for a lower --character-coverage.";
+  }
   return what + complaint + ". Ask for another --vocabulary, or give more text.";
 }
 
@@ -86,6 +92,11 @@ std::string TrainVocabulary(Texts texts, const VocabularyOptions& options) {
   std::string serialised;
   const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &lines, &serialised);
   if (!status.ok()) throw DataError(WhyNoVocabulary(options, status.message()));
+  // Of characters, SentencePiece makes fewer pieces without a word.
+  const size_t made = options.kind == "char" ? Tokenizer(serialised).Pieces().size() : 0;
+  if (made > 0 && options.size > static_cast<int>(made)) {
+    throw DataError(WhyNoVocabulary(options, "too high, <= " + std::to_string(made)));
+  }
   return serialised;
 }
 

@@ -13,9 +13,9 @@
 namespace strata::data {
 
 struct VocabularyOptions {
-  std::string kind = "bpe";                // unigram, char: SentencePiece; words; split
-  int size = 8000;                         // pieces, the four control pieces included; 0 (not bpe, unigram): all there are
-  double character_coverage = 1.0;         // SentencePiece: share of the characters that get a piece of their own
+  std::string kind = "bpe";         // unigram, char: SentencePiece; words; split
+  int size = 8000;                  // pieces, the four control pieces included; 0 (not bpe, unigram): all there are
+  double character_coverage = 1.0;  // SentencePiece: share of the characters that get a piece of their own
   std::string normalization = "nmt_nfkc";  // a rule of SentencePiece: nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf, identity
   bool byte_fallback = false;              // SentencePiece: unknown characters become byte pieces
   uint64_t sentences = 0;                  // SentencePiece: train on a random choice of so many lines; 0: on all

@@ -17,9 +17,7 @@ constexpr std::array<std::string_view, 4> kControls = {"<s>", "<pad>", "</s>", "
 constexpr std::string_view kOverwrite = " #fairseq:overwrite";
 constexpr std::string_view kContinues = "@@";
 
-bool IsControl(std::string_view word) {
-  return std::find(kControls.begin(), kControls.end(), word) != kControls.end();
-}
+bool IsControl(std::string_view word) { return std::find(kControls.begin(), kControls.end(), word) != kControls.end(); }
 
 bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
@@ -63,7 +61,8 @@ std::string CountWords(Texts texts, const VocabularyOptions& options) {
   });
   if (options.size > 0) words.resize(wanted);
   std::string dictionary;
-  for (const auto& [word, count] : words) dictionary.append(word).append(" ").append(std::to_string(count)).append("\n");
+  for (const auto& [word, count] : words)
+    dictionary.append(word).append(" ").append(std::to_string(count)).append("\n");
   return dictionary;
 }
 
@@ -73,11 +72,13 @@ WordVocabulary::WordVocabulary(const std::string& dictionary, bool split, const 
     if (line.ends_with('\r')) line.remove_suffix(1);
     Add(line, where + ":" + std::to_string(++line_number));
   }
-  if (words_.empty()) throw DataError(where + " holds no words. A dictionary has a line 'word count' for each of them.");
+  if (words_.empty())
+    throw DataError(where + " holds no words. A dictionary has a line 'word count' for each of them.");
 }
 
 void WordVocabulary::Add(std::string_view line, const std::string& where) {
-  const bool overwrite = line.ends_with(kOverwrite);  // fairseq's: the word is there already, and is this one from here on
+  const bool overwrite =
+      line.ends_with(kOverwrite);  // fairseq's: the word is there already, and is this one from here on
   if (overwrite) line.remove_suffix(kOverwrite.size());
   const size_t space = line.rfind(' ');
   const std::string_view count = space == std::string_view::npos ? "" : line.substr(space + 1);
@@ -89,7 +90,8 @@ void WordVocabulary::Add(std::string_view line, const std::string& where) {
   if (InvalidUtf8At(word) != std::string_view::npos) throw DataError(where + ": not valid UTF-8.");
   const auto id = static_cast<int32_t>(kControls.size() + words_.size());
   if (IsControl(word) && !overwrite) {
-    throw DataError(where + ": " + std::string(word) + " is a control piece, which has an id of its own. Drop the line.");
+    throw DataError(where + ": " + std::string(word) +
+                    " is a control piece, which has an id of its own. Drop the line.");
   }
   words_.emplace_back(word);
   const auto [place, is_new] = ids_.emplace(word, id);

@@ -19,7 +19,8 @@ std::vector<std::string_view> AsciiWords(std::string_view line);
 // model::DataError where there are fewer than options.size asks for, or none.
 std::string CountWords(Texts texts, const VocabularyOptions& options);
 
-// Reads such a dictionary. Behind every piece a word ends, but for those of `split` text that end with `@@`. A word that is not in it, and the names of the control pieces (WikiText's <unk>), are the unknown piece.
+// Reads such a dictionary. Behind every piece a word ends, but for those of `split` text that end with `@@`. A word
+// that is not in it, and the names of the control pieces (WikiText's <unk>), are the unknown piece.
 class WordVocabulary final : public Vocabulary {
  public:
   // Throws model::DataError naming `where` and the line that is not "word count", is there twice or is not UTF-8.

@@ -83,15 +83,15 @@ TEST(WordVocabularyTest, ReadsFairseqsDictionaries) {
 }
 
 TEST(WordVocabularyTest, NamesFileAndLineOfWhatIsNoDictionary) {
-  for (const auto& [dictionary, why] : std::vector<std::pair<std::string, std::string>>{
-           {"", "dict.txt holds no words"},
-           {"a 1\nb\n", "dict.txt:2: 'b' is not a word and its count"},
-           {"a one\n", "dict.txt:1: 'a one'"},
-           {"a b 1\n", "dict.txt:1: 'a b 1'"},
-           {" 1\n", "dict.txt:1:"},
-           {"a 1\na 2\n", "dict.txt:2: 'a' is there already as id 4"},
-           {"<unk> 3\n", "dict.txt:1: <unk> is a control piece"},
-           {"\xff 3\n", "dict.txt:1: not valid UTF-8"}}) {
+  for (const auto& [dictionary, why] :
+       std::vector<std::pair<std::string, std::string>>{{"", "dict.txt holds no words"},
+                                                        {"a 1\nb\n", "dict.txt:2: 'b' is not a word and its count"},
+                                                        {"a one\n", "dict.txt:1: 'a one'"},
+                                                        {"a b 1\n", "dict.txt:1: 'a b 1'"},
+                                                        {" 1\n", "dict.txt:1:"},
+                                                        {"a 1\na 2\n", "dict.txt:2: 'a' is there already as id 4"},
+                                                        {"<unk> 3\n", "dict.txt:1: <unk> is a control piece"},
+                                                        {"\xff 3\n", "dict.txt:1: not valid UTF-8"}}) {
     EXPECT_THAT(ErrorOf([&] { WordVocabulary(dictionary, false, "dict.txt"); }), HasSubstr(why)) << dictionary;
   }
 }
