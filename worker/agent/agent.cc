@@ -42,6 +42,7 @@ Agent::Agent(AgentOptions options, Coordinator& coordinator, const StateDir& sta
                stats,
                options_.slots,
                options_.trainer,
+               options_.detokenisers,
                options_.patience,
                [this] {
                  base::MutexLock lock(mutex_);

@@ -20,6 +20,7 @@ namespace strata::agent {
 struct AgentOptions {
   std::vector<Slot> slots;
   std::string trainer;
+  std::vector<std::string> detokenisers;         // NAME=COMMAND, handed to trainers that evaluate
   absl::Duration patience = absl::Seconds(60);   // for a trainer that is asked to stop
   absl::Duration farewell = absl::Seconds(120);  // for all to be stopped, uploaded and acknowledged after Leave
 };

@@ -173,7 +173,7 @@ absl::Status Attempt::StartRank(size_t index) {
         absl::StrCat("this worker has no slot ", place.slot, "; it has ", context_.slots.size(), ", from 0"));
   }
   const Command command = TrainerCommand(context_.trainer, context_.state, record_.assignment, prepared_, place.rank,
-                                         context_.slots[static_cast<size_t>(place.slot)]);
+                                         context_.slots[static_cast<size_t>(place.slot)], context_.detokenisers);
   const auto record = [&](const ProcessId& process) -> absl::Status {
     base::MutexLock lock(mutex_);
     if (wish_ != Wish::kRun || leave_) return absl::CancelledError("asked to stop");

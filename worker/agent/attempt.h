@@ -34,6 +34,7 @@ struct AttemptContext {
   Stats& stats;
   std::vector<Slot> slots;
   std::string trainer;
+  std::vector<std::string> detokenisers;        // NAME=COMMAND
   absl::Duration patience = absl::Seconds(60);  // to write a checkpoint and end
   std::function<void()> register_again;         // the coordinator does not know the session, or the cursors differ
   std::function<void()> ended;                  // an attempt's thread is about to end

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -99,6 +100,17 @@ TEST_F(CheckpointsTest, AMeanGetsAllItsWeightsInOrderAndTheyStayWhileItRuns) {
   }
   EXPECT_EQ(*base::ReadFile(again.weights[0]), "epoch 10");
   EXPECT_FALSE(fs::exists(absl::StrCat(folder_, "/weights/", base::Sha256Hex("epoch 10"), ".safetensors")));
+}
+
+TEST_F(CheckpointsTest, AnEvaluationGetsTheWorkersDetokenisers) {
+  const std::vector<std::string> detokenisers = {"moses-de=sacremoses -l de detokenize"};
+  const auto arguments = [&](JobKind kind) {
+    return TrainerCommand("trainer", *state_, Of(kind, "job"), prepared_, 0, {}, detokenisers).arguments;
+  };
+  const std::vector<std::string> evaluate = arguments(JobKind::kEvaluate), train = arguments(JobKind::kTrain);
+  EXPECT_THAT(std::vector<std::string>(evaluate.end() - 2, evaluate.end()),
+              ElementsAre("--detokeniser", detokenisers[0]));
+  EXPECT_EQ(std::count(train.begin(), train.end(), "--detokeniser"), 0);
 }
 
 TEST_F(CheckpointsTest, SaysWhichOfTheWeightsIsDamaged) {

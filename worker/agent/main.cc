@@ -25,6 +25,7 @@ using namespace strata::agent;  // NOLINT: this is the program
 struct Flags {
   std::string coordinator, address_file, state_dir, name, cores, trainer, metrics = "none";
   std::string advertise = "127.0.0.1";
+  std::vector<std::string> detokenisers;
   int slots = 0;
 };
 
@@ -39,6 +40,10 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--cores", flags.cores,
                  "Cores to share out to the slots, as 0-3,8 (default: all that this process may use)");
   app.add_option("--trainer", flags.trainer, "Path of strata-trainer (default: beside this program)");
+  app.add_option(
+         "--detokeniser", flags.detokenisers,
+         "What datasets name as their detokeniser, NAME=COMMAND (repeatable): reads decoded lines, writes as many")
+      ->allow_extra_args(false);
   app.add_option("--advertise-address", flags.advertise,
                  "Address under which other machines reach this one's trainers");
   app.add_option("--metrics-listen", flags.metrics, "HOST:PORT for /metrics, or none");
@@ -129,6 +134,12 @@ int main(int argc, char** argv) {
   if (!std::regex_match(flags.name, std::regex("[a-z0-9][a-z0-9.-]*"))) {
     return Fail(2, "--name: \"" + flags.name + "\" is no name. Use lower-case letters, digits, dots and hyphens.");
   }
+  for (const std::string& detokeniser : flags.detokenisers) {
+    const size_t equals = detokeniser.find('=');
+    if (equals != std::string::npos && equals > 0 && equals + 1 < detokeniser.size()) continue;
+    return Fail(2, "--detokeniser: \"" + detokeniser +
+                       "\" is not NAME=COMMAND, e.g. moses-de=\"sacremoses -l de detokenize\".");
+  }
   std::string error;
   const std::vector<Slot> slots = MakeSlots(flags, &error);
   if (!error.empty()) return Fail(2, error);
@@ -149,7 +160,8 @@ int main(int argc, char** argv) {
   GrpcCoordinator coordinator(flags.coordinator, flags.address_file,
                               {flags.name, state->worker_uid(), slots,
                                std::string(strata::Version()) + "+" + strata::Commit(), HostName(), flags.advertise});
-  auto* agent = new Agent({.slots = slots, .trainer = flags.trainer}, coordinator, *state, stats);
+  auto* agent = new Agent({.slots = slots, .trainer = flags.trainer, .detokenisers = flags.detokenisers}, coordinator,
+                          *state, stats);
   WatchSignals(signals, agent);
   spdlog::info("worker {} with {} slots", flags.name, slots.size());
   const absl::Status status = agent->Run();

@@ -165,7 +165,8 @@ absl::StatusOr<std::string> Preparation::FetchWeights(const CheckpointRef& check
 }
 
 Command TrainerCommand(const std::string& trainer, const StateDir& state, const Assignment& assignment,
-                       const Prepared& prepared, int32_t rank, const Slot& slot) {
+                       const Prepared& prepared, int32_t rank, const Slot& slot,
+                       const std::vector<std::string>& detokenisers) {
   const AttemptId& id = assignment.id;
   const std::string folder = state.AttemptFolder(id);
   Command command;
@@ -193,6 +194,9 @@ Command TrainerCommand(const std::string& trainer, const StateDir& state, const 
     command.arguments.insert(command.arguments.end(), {"--evaluation", absl::StrCat(assignment.evaluation)});
     for (const std::string& weights : prepared.weights) {
       command.arguments.insert(command.arguments.end(), {"--checkpoint", weights});
+    }
+    for (const std::string& detokeniser : detokenisers) {
+      command.arguments.insert(command.arguments.end(), {"--detokeniser", detokeniser});
     }
   }
   const std::string threads = Threads(assignment.spec_json);

@@ -55,9 +55,10 @@ class Preparation {
   const StateDir& state_;
 };
 
-// The command that runs `rank`.
+// The command that runs `rank`. `detokenisers`: NAME=COMMAND, for an EVALUATE.
 Command TrainerCommand(const std::string& trainer, const StateDir& state, const Assignment& assignment,
-                       const Prepared& prepared, int32_t rank, const Slot& slot);
+                       const Prepared& prepared, int32_t rank, const Slot& slot,
+                       const std::vector<std::string>& detokenisers = {});
 
 // Keeps a just trained weights file for EVALUATE jobs on this worker, and removes the oldest ones beyond `most`.
 void KeepWeights(const StateDir& state, const std::string& path, const std::string& sha256, size_t most = 32);
