@@ -83,6 +83,34 @@ TEST_F(ManifestTest, ReadsWhatWasWritten) {
   EXPECT_THAT(ErrorOf([&] { m.Split("test"); }), HasSubstr("no split 'test'. It has: train."));
 }
 
+TEST_F(ManifestTest, KeepsWhatOnlySomeTasksHave) {
+  EXPECT_EQ(ReadManifest(folder_).vocabulary_kind, "bpe");
+  EXPECT_EQ(ReadFile(folder_ / "manifest.json").find("detokeniser"), std::string::npos);
+  manifest_.vocabulary_kind = "split";
+  manifest_.detokeniser = "moses-de";
+  manifest_.splits["train"].words = 12;
+  manifest_.splits["train"].lines = 3;
+  WriteManifest(folder_, &manifest_);
+  const Manifest m = ReadManifest(folder_);
+  EXPECT_EQ(m.vocabulary_kind, "split");
+  EXPECT_EQ(m.detokeniser, "moses-de");
+  EXPECT_EQ(m.Split("train").words, 12u);
+  EXPECT_EQ(m.Split("train").lines, 3u);
+}
+
+TEST_F(ManifestTest, KeepsSpeechFeaturesOneFileAShard) {
+  std::ofstream(folder_ / "train-00000.features") << "features";
+  manifest_.features = {.bins = 80, .cmvn = "utterance"};
+  manifest_.splits["train"].features = {"train-00000.features"};
+  manifest_.splits["train"].frames = 77;
+  WriteManifest(folder_, &manifest_);
+  const Manifest m = ReadManifest(folder_);
+  EXPECT_EQ(m.features.bins, 80);
+  EXPECT_EQ(m.features.cmvn, "utterance");
+  EXPECT_EQ(m.Split("train").frames, 77u);
+  EXPECT_THAT(ErrorAfter({{"splits", {{"train", {{"features", {"a", "b"}}}}}}}), HasSubstr("has not one file a shard"));
+}
+
 TEST_F(ManifestTest, DigestIsTheHashOfPathsAndHashes) {
   std::string lines;
   for (const DatasetFile& f : manifest_.files) lines += f.path + " " + FileSha256(folder_ / f.path) + "\n";

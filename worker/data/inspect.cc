@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "model/data/feature_shard.h"
 #include "model/data/file.h"
 #include "model/data/manifest.h"
 #include "model/data/shard.h"
@@ -24,6 +25,12 @@ struct InspectOptions {
   bool verify = false;
 };
 
+// What is shown: shards that follow one another, and for speech the features beside each.
+struct Shown {
+  std::vector<Shard> shards;
+  std::vector<model::FeatureShard> features;
+};
+
 // `one` is what a single stream is: text, or a transcript.
 void PrintSentence(const Shard& shard, uint64_t sentence, uint64_t line, const std::string& one) {
   for (int stream = 0; stream < shard.streams(); ++stream) {
@@ -35,29 +42,34 @@ void PrintSentence(const Shard& shard, uint64_t sentence, uint64_t line, const s
   }
 }
 
-// Prints sentences `line` .. `line` + `count` - 1 (from 1) of shards that follow one another.
-void PrintSentences(const std::vector<Shard>& shards, const InspectOptions& options, const std::string& one) {
+// Prints sentences `line` .. `line` + `count` - 1 (from 1).
+void PrintSentences(const Shown& shown, const InspectOptions& options) {
   uint64_t total = 0;
-  for (const Shard& shard : shards) total += shard.sentences();
+  for (const Shard& shard : shown.shards) total += shard.sentences();
   if (options.line > total) {
     throw UsageError("--line " + Grouped(options.line) + ": there are only " + Grouped(total) + " sentences.");
   }
   uint64_t first = options.line - 1, left = std::min(options.count, total - first);
   uint64_t before = 0;
-  for (const Shard& shard : shards) {
+  for (size_t s = 0; s < shown.shards.size(); ++s) {
+    const Shard& shard = shown.shards[s];
     for (uint64_t i = std::max(first, before); left > 0 && i < before + shard.sentences(); ++i, --left) {
-      PrintSentence(shard, i - before, i + 1, one);
+      const bool speech = !shown.features.empty();
+      PrintSentence(shard, i - before, i + 1, speech ? "transcript" : "text");
+      if (!speech) continue;
+      std::cout << "         " << Grouped(static_cast<uint64_t>(shown.features[s].frames(i - before))) << " frames\n";
     }
     before += shard.sentences();
   }
 }
 
 void InspectShard(const InspectOptions& options) {
-  std::vector<Shard> shards;
-  shards.push_back(Shard::Open(options.path));
-  std::cout << options.path.string() << ": " << Grouped(shards[0].sentences()) << " sentences, " << shards[0].streams()
-            << " streams, " << Grouped(shards[0].pieces().size()) << " pieces; intact\n";
-  PrintSentences(shards, options, "text");
+  Shown shown;
+  shown.shards.push_back(Shard::Open(options.path));
+  const Shard& shard = shown.shards[0];
+  std::cout << options.path.string() << ": " << Grouped(shard.sentences()) << " sentences, " << shard.streams()
+            << " streams, " << Grouped(shard.pieces().size()) << " pieces; intact\n";
+  PrintSentences(shown, options);
 }
 
 void PrintHeading(const model::Manifest& manifest, bool verified) {
@@ -105,8 +117,11 @@ void InspectDataset(const InspectOptions& options) {
   if (options.verify) {
     for (const auto& [name, split] : manifest.splits) model::OpenSplit(options.path, manifest, name);
   }
-  PrintSentences(model::OpenSplit(options.path, manifest, chosen), options,
-                 manifest.features.bins > 0 ? "transcript" : "text");
+  Shown shown{model::OpenSplit(options.path, manifest, chosen), {}};
+  for (const std::string& file : manifest.Split(chosen).features) {
+    shown.features.push_back(model::FeatureShard::Open(options.path / file, Shard::Check::kStructure));
+  }
+  PrintSentences(shown, options);
 }
 
 }  // namespace
