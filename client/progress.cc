@@ -66,8 +66,11 @@ std::string TrialLine(const v1::Experiment& experiment, const v1::Trial& trial, 
   std::string line = absl::StrFormat("%-5s%s%s  ", LastPart(trial.name()), label,
                                      std::string(label_width - std::min(label_width, DisplayWidth(label)), ' '));
   absl::StrAppend(&line, color ? Color(trial.state()) : "", "▕", bar, "▏", color ? "\033[0m" : "");
-  absl::StrAppend(&line, absl::StrFormat(" %6d/%d  nll %-6s  ", trial.updates_done(), trial.updates(),
-                                         FormatNll(trial.has_best_nll(), trial.best_nll())));
+  if (trial.updates() > 0) {
+    absl::StrAppend(&line, absl::StrFormat(" %6d/%d  nll %-6s", trial.updates_done(), trial.updates(),
+                                           FormatNll(trial.has_best_nll(), trial.best_nll())));
+  }
+  absl::StrAppend(&line, "  ");
   if (left >= 0) absl::StrAppend(&line, "ETA ", FormatDuration(left), "  ");
   absl::StrAppend(&line, Describe(trial));
   return line;
@@ -103,10 +106,12 @@ std::string CellLabel(const v1::Experiment& experiment, const v1::Trial& trial) 
 }
 
 std::string Describe(const v1::Trial& trial) {
-  const v1::Job* train = Find(trial, v1::JOB_KIND_TRAIN, /*live=*/false);
+  const bool probe = Find(trial, v1::JOB_KIND_PROBE, /*live=*/false) != nullptr;
+  const v1::Job* train = Find(trial, probe ? v1::JOB_KIND_PROBE : v1::JOB_KIND_TRAIN, /*live=*/false);
   const v1::Job* evaluate = Find(trial, v1::JOB_KIND_EVALUATE, /*live=*/true);
-  const std::string reused =
-      trial.reused_from().empty() ? "" : absl::StrCat(" (trained as ", ShortName(trial.reused_from()), ")");
+  const std::string reused = trial.reused_from().empty() ? ""
+                                                         : absl::StrCat(probe ? " (probed as " : " (trained as ",
+                                                                        ShortName(trial.reused_from()), ")");
   switch (trial.state()) {
     case v1::JOB_STATE_QUEUED:
       if (train != nullptr && train->queue_position() > 0)
@@ -116,6 +121,7 @@ std::string Describe(const v1::Trial& trial) {
     case v1::JOB_STATE_PENDING:
       return "starting";
     case v1::JOB_STATE_RUNNING:
+      if (probe) return "probing";
       return train != nullptr && train->phase() == "validate" ? "validating" : "training";
     case v1::JOB_STATE_CANCELLING:
       return "being cancelled";
@@ -152,9 +158,13 @@ void Board::Update(const v1::Experiment& experiment, const std::vector<v1::Trial
     std::string& told = told_[trial.name()];
     const bool only_validates = absl::StrContains(about, "validating");
     if (lines != nullptr && about != told && !only_validates) {
-      lines->push_back(absl::StrFormat("%s %s: %s, update %d of %d, nll %s", ShortName(trial.name()),
-                                       CellLabel(experiment, trial), Describe(trial), trial.updates_done(),
-                                       trial.updates(), FormatNll(trial.has_best_nll(), trial.best_nll())));
+      std::string line =
+          absl::StrCat(ShortName(trial.name()), " ", CellLabel(experiment, trial), ": ", Describe(trial));
+      if (trial.updates() > 0) {
+        absl::StrAppend(&line, ", update ", trial.updates_done(), " of ", trial.updates(), ", nll ",
+                        FormatNll(trial.has_best_nll(), trial.best_nll()));
+      }
+      lines->push_back(std::move(line));
     }
     if (!only_validates) told = about;
   }
