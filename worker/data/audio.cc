@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <memory>
 #include <string_view>
@@ -26,7 +27,7 @@ constexpr size_t kBlock = 1 << 16;
 File Open(const fs::path& path, SF_INFO* info) {
   std::error_code error;
   const auto bytes = fs::file_size(path, error);
-  if (error) throw DataError("Cannot open audio " + path.string() + ": " + error.message() + ".");
+  if (error) throw DataError("Cannot open audio " + path.string() + ": " + error.message() + ". Check the path.");
   if (bytes == 0)
     throw DataError(path.string() + " is empty: it has 0 bytes. Record it again, or take it out of the list.");
   File file(sf_open(path.c_str(), SFM_READ, info), &sf_close);
@@ -71,6 +72,20 @@ void CheckFormat(const fs::path& path, const SF_INFO& info) {
   }
 }
 
+// libsndfile takes a WAV that was cut off for a shorter one, and says so in its log only. A program that wrote into a
+// pipe states lengths near 2^31 or 2^32: that is no damage.
+void CheckWhole(const fs::path& path, SNDFILE* file) {
+  constexpr uint64_t kPiped = 0x7fff'0000;
+  std::array<char, 4096> log{};
+  sf_command(file, SFC_GET_LOG_INFO, log.data(), log.size() - 1);
+  const char* data = std::strstr(log.data(), "\ndata : ");
+  unsigned long stated = 0, there = 0;
+  if (data == nullptr || std::sscanf(data, " data : %lu (should be %lu)", &stated, &there) != 2) return;
+  if (stated <= there || stated >= kPiped) return;
+  throw DataError(path.string() + " is cut off: its header states " + Grouped(stated) + " bytes of sound, there are " +
+                  Grouped(there) + ". Fetch it again, or take it out of the list.");
+}
+
 std::string Seconds(int64_t samples, int rate) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.2f s", static_cast<double>(samples) / rate);
@@ -102,6 +117,7 @@ Audio ReadAudio(const fs::path& path, int64_t max_frames) {
   SF_INFO info{};
   const File file = Open(path, &info);
   CheckFormat(path, info);
+  CheckWhole(path, file.get());
   const bool length_known = info.frames < SF_COUNT_MAX;  // a stream's header may leave it open
   if (length_known) CheckLength(path, info.frames, info.samplerate, max_frames);
   Audio audio{.rate = info.samplerate, .samples = {}};

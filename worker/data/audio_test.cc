@@ -109,6 +109,21 @@ TEST_F(AudioTest, NoticesAFileThatIsCutOff) {
   const fs::path path = Write("cut.flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, Tone(160'000));
   fs::resize_file(path, fs::file_size(path) / 2);
   EXPECT_THAT(ErrorOf(path), HasSubstr("is damaged"));
+  const fs::path wav = Write("cut.wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16, Tone(8'000));
+  fs::resize_file(wav, 9'044);
+  EXPECT_THAT(ErrorOf(wav), HasSubstr("is cut off: its header states 16,000 bytes of sound, there are 9,000"));
+  const fs::path ogg = Write("cut.ogg", SF_FORMAT_OGG | SF_FORMAT_VORBIS, Tone(160'000));
+  fs::resize_file(ogg, fs::file_size(ogg) / 2);
+  EXPECT_NE(ErrorOf(ogg), "no error");
+}
+
+TEST_F(AudioTest, TakesAWavThatWasWrittenIntoAPipe) {
+  const fs::path path = Write("pipe.wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16, Tone(8'000));
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(40);  // the length of the sound
+  file.write("\xff\xff\xff\xff", 4);
+  file.close();
+  EXPECT_EQ(ReadAudio(path).samples.size(), 8'000u);
 }
 
 }  // namespace

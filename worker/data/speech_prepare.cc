@@ -131,6 +131,22 @@ bool Lowercased(const model::Manifest& manifest) {
   return nlohmann::json::parse(manifest.statistics_json).value("lowercase", true);
 }
 
+// Features are never resampled, so a model hears a clip of a rate that it was not trained on as something else.
+void WarnOfOtherRates(const SpeechFigures& figures, const model::Manifest& of) {
+  const auto statistics = nlohmann::json::parse(of.statistics_json);
+  if (!statistics.contains("train")) return;
+  const auto trained = statistics["train"].value("rates", nlohmann::json::object());
+  std::string rates;
+  for (const auto& [rate, clips] : trained.items()) rates += (rates.empty() ? "" : ", ") + rate;
+  for (const auto& [rate, clips] : figures.rates) {
+    if (trained.empty() || trained.contains(std::to_string(rate))) continue;
+    std::cerr << "Warning: " << Grouped(clips) << " clips have " << rate
+              << " samples a second, those of the dataset's train " << rates
+              << ". Convert them to that rate first (for instance: sox in.wav -r " << trained.items().begin().key()
+              << " out.wav).\n";
+  }
+}
+
 }  // namespace
 
 model::Manifest PrepareSpeech(const PrepareSpeechOptions& options) {
@@ -177,6 +193,7 @@ model::Manifest EncodeSpeech(const EncodeSpeechOptions& options, const model::Ma
   const SpeechForm form{.name = "input", .max_frames = options.max_frames, .with_text = true};
   SpeechFigures figures;
   manifest.splits["input"] = WriteSpeechSplit(output.path(), *vocabulary, cmvn, list, form, &figures);
+  WarnOfOtherRates(figures, of);
   manifest.statistics_json = ordered_json{{"lowercase", Lowercased(of)}, {"input", figures.Json()}}.dump();
   model::WriteManifest(output.path(), &manifest);
   output.Commit();

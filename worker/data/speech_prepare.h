@@ -40,7 +40,7 @@ struct EncodeSpeechOptions {
 };
 
 // Makes a dataset with one split, input, with the vocabulary and the normalisation of `of`, the manifest of
-// options.dataset. Throws model::DataError.
+// options.dataset. Warns on standard error of clips of a rate that train does not have. Throws model::DataError.
 model::Manifest EncodeSpeech(const EncodeSpeechOptions& options, const model::Manifest& of);
 
 }  // namespace strata::data

@@ -106,6 +106,7 @@ TEST_F(SpeechTest, MakesADatasetThatReadsBack) {
   const auto statistics = nlohmann::json::parse(m.statistics_json);
   EXPECT_EQ(statistics["valid"]["also_in_train"], 1);
   EXPECT_EQ(statistics["valid"]["target"]["unknown"], 1);  // no ä in train
+  EXPECT_EQ(statistics["train"]["rates"]["8000"], 12);
   EXPECT_GT(statistics["unigram_nll"].get<double>(), 1.0);
 }
 

@@ -27,9 +27,10 @@ struct Outcome {
 };
 
 Outcome Compute(const SpeechList& list, size_t clip, const SpeechForm& form) {
-  Outcome outcome{.clip = {.clip = clip, .seconds = 0, .features = {}}, .error = nullptr};
+  Outcome outcome{.clip = {.clip = clip, .rate = 0, .seconds = 0, .features = {}}, .error = nullptr};
   try {
     const Audio audio = ReadAudio(list.clips[clip].audio, form.max_frames);
+    outcome.clip.rate = audio.rate;
     outcome.clip.seconds = static_cast<double>(audio.samples.size()) / audio.rate;
     outcome.clip.features = FilterBank(audio.rate).Compute(audio.samples);
   } catch (...) {
@@ -89,6 +90,7 @@ class Writer {
     transcripts_.Add(std::array<std::span<const int32_t>, 1>{ids});
     figures_.seconds += clip.seconds;
     figures_.frames.push_back(frames);
+    ++figures_.rates[clip.rate];
     figures_.target.Add(ids, entry.transcript);
     for (const int32_t id : ids) ++figures_.target_counts[static_cast<size_t>(id)];
     ++figures_.target_counts[model::kEosId];
@@ -169,9 +171,12 @@ nlohmann::ordered_json SpeechFigures::Json() const {
   const auto percentile = [&](double p) {
     return sorted.empty() ? 0 : sorted[static_cast<size_t>(p * static_cast<double>(sorted.size() - 1))];
   };
+  nlohmann::ordered_json clips_by_rate = nlohmann::ordered_json::object();
+  for (const auto& [rate, clips] : rates) clips_by_rate[std::to_string(rate)] = clips;
   return {{"clips_read", read},
           {"clips", frames.size()},
           {"dropped", {{"too long", too_long}, {"too short", too_short}}},
+          {"rates", clips_by_rate},
           {"seconds", seconds},
           {"frames",
            {{"p50", percentile(0.5)}, {"p90", percentile(0.9)}, {"p99", percentile(0.99)}, {"max", percentile(1)}}},

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
@@ -29,17 +30,19 @@ struct SpeechForm {
 // What was read of a split and what came of it.
 struct SpeechFigures {
   uint64_t read = 0, too_long = 0, too_short = 0;
-  double seconds = 0;           // of audio, in all
-  std::vector<int64_t> frames;  // of each clip
+  double seconds = 0;             // of audio, in all
+  std::vector<int64_t> frames;    // of each clip
+  std::map<int, uint64_t> rates;  // clips of each sampling rate, Hz
   SideFigures target;
   std::vector<uint64_t> target_counts;  // of each id, eos included
 
   nlohmann::ordered_json Json() const;
 };
 
-// Features of one clip of a list, not normalised; none where it was left out for its length.
+// Features of one clip of a list, not normalised.
 struct ClipFeatures {
   size_t clip;
+  int rate;
   double seconds;
   std::vector<float> features;
 };
