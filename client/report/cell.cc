@@ -16,17 +16,10 @@
 namespace strata::client {
 namespace {
 
-// Whether a field has a part in what comes out of a training.
-bool Decides(const base::Field& field) {
-  return field.path != "train.seed" && field.section != "diagnostics" && field.path != "resources.threads" &&
-         field.path != "train.log_every" && !absl::StartsWith(field.path, "train.checkpoint_") &&
-         !absl::StartsWith(field.path, "train.keep_") && field.item < 0;
-}
-
 std::string KeyOf(const v1::TrialSpec& spec) {
   std::string key;
   for (const base::Field& field : base::AllFields()) {
-    if (Decides(field)) absl::StrAppend(&key, *base::GetField(spec, field.path), "\n");
+    if (DecidesResult(field)) absl::StrAppend(&key, *base::GetField(spec, field.path), "\n");
   }
   return key;
 }
@@ -48,6 +41,12 @@ const v1::Job* TrainJob(const v1::Trial& trial) {
 }
 
 }  // namespace
+
+bool DecidesResult(const base::Field& field) {
+  return field.path != "train.seed" && field.section != "diagnostics" && field.path != "resources.threads" &&
+         field.path != "train.log_every" && !absl::StartsWith(field.path, "train.checkpoint_") &&
+         !absl::StartsWith(field.path, "train.keep_") && field.item < 0;
+}
 
 std::vector<ResultCell> Cells(const Report& report) {
   std::vector<ResultCell> cells;

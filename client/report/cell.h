@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "client/report/report.h"
+#include "server/base/spec/spec.h"
 
 namespace strata::client {
 
@@ -19,6 +20,9 @@ struct ResultCell {
 // nothing but the seed, what is measured, threads and what a training keeps on the disk. A seed that was trained twice
 // counts once: the one that has scores, else the first.
 std::vector<ResultCell> Cells(const Report& report);
+
+// Whether a field has a part in what comes out of a training; the seed has none here.
+bool DecidesResult(const base::Field& field);
 
 // How the seeds ended.
 struct Outcome {

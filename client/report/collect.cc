@@ -10,6 +10,7 @@
 #include "client/report/report.h"
 #include "model/metrics/sentence_scores.h"
 #include "server/base/sha256.h"
+#include "server/base/spec/spec.h"
 
 namespace strata::client {
 namespace {
@@ -174,6 +175,7 @@ absl::StatusOr<Report> Collect(const Connection& connection, const std::string& 
   for (const v1::Trial& trial : *trials) {
     TrialResult& result = report.trials.emplace_back();
     result.trial = trial;
+    base::ApplyDefaults(*result.trial.mutable_spec()).IgnoreError();  // fields that are newer than the trial
     if (const absl::Status status = ReadTrial(connection, result); !status.ok()) return status;
   }
   if (const absl::Status status = ReadDatasets(connection, report); !status.ok()) return status;

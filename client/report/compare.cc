@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <map>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -76,22 +78,36 @@ struct Value {
   int digits = 2;
 };
 
-std::vector<double> ValuesOf(const ResultCell& cell, const Value& value) {
-  std::vector<double> values;
+using BySeed = std::map<int64_t, double>;
+
+BySeed ValuesOf(const ResultCell& cell, const Value& value) {
+  BySeed values;
   for (const TrialResult* result : cell.seeds) {
-    if (result->trial.state() != v1::JOB_STATE_SUCCEEDED) continue;
-    if (value.name == kBestNll) {
-      if (result->trial.has_best_nll() && std::isfinite(result->trial.best_nll()))
-        values.push_back(result->trial.best_nll());
-      continue;
-    }
+    const v1::Trial& trial = result->trial;
+    if (trial.state() != v1::JOB_STATE_SUCCEEDED) continue;
+    const int64_t seed = trial.spec().train().seed();
+    if (value.name == kBestNll && trial.has_best_nll() && std::isfinite(trial.best_nll()))
+      values[seed] = trial.best_nll();
     for (const Score& score : result->scores) {
-      if (ScoreName(score) != value.name) continue;
-      values.push_back(score.value);
-      break;
+      if (ScoreName(score) == value.name) values[seed] = score.value;
     }
   }
   return values;
+}
+
+std::vector<double> Numbers(const BySeed& values) {
+  std::vector<double> numbers;
+  for (const auto& [seed, value] : values) numbers.push_back(value);
+  return numbers;
+}
+
+// Mean of the differences over the seeds that both have; "" if they share none.
+std::string DifferenceOf(const BySeed& values, const BySeed& first, int digits) {
+  std::vector<double> differences;
+  for (const auto& [seed, value] : values) {
+    if (const auto found = first.find(seed); found != first.end()) differences.push_back(value - found->second);
+  }
+  return differences.empty() ? "" : absl::StrFormat("%+.*f", digits, Mean(differences));
 }
 
 std::vector<Value> ValuesToCompare(const std::vector<Report>& reports) {
@@ -133,7 +149,7 @@ class CellsTable {
     table_.notes = {absl::StrCat(
         "Best NLL: lowest validation NLL, nats a target token. Mean ± standard deviation over seeds that did not "
         "fail; differences are to ",
-        names_[0], ".")};
+        names_[0], ", over the seeds that both have.")};
     return std::move(table_);
   }
 
@@ -161,31 +177,30 @@ class CellsTable {
 
   void AddRow(const Coordinate& at, const Value& value) {
     std::vector<DocumentCell> row = {{at.label}, {at.depth}, {value.name}};
-    std::vector<double> first;
+    BySeed first;
     bool any = false;
     for (size_t i = 0; i < cells_.size(); ++i) {
       const ResultCell* cell = Find(i, at);
-      const std::vector<double> values = cell == nullptr ? std::vector<double>() : ValuesOf(*cell, value);
+      const BySeed values = cell == nullptr ? BySeed() : ValuesOf(*cell, value);
       row.push_back(CellText(cell, values, value));
       any = any || row.back().kind == CellKind::kNumber || value.name == kBestNll;
       if (i == 0) {
         first = values;
-      } else if (first.empty() || values.empty()) {
-        row.push_back({"", CellKind::kMissing});
       } else {
-        row.push_back({absl::StrFormat("%+.*f", value.digits, Mean(values) - Mean(first)), CellKind::kNumber});
+        const std::string difference = DifferenceOf(values, first, value.digits);
+        row.push_back({difference, difference.empty() ? CellKind::kMissing : CellKind::kNumber});
       }
     }
     if (any) table_.rows.push_back(std::move(row));
   }
 
-  static DocumentCell CellText(const ResultCell* cell, const std::vector<double>& values, const Value& value) {
+  static DocumentCell CellText(const ResultCell* cell, const BySeed& values, const Value& value) {
     if (cell == nullptr) return {"", CellKind::kMissing};
     const Outcome outcome = OutcomeOf(*cell);
     if (!values.empty()) {
       const std::string failed =
           outcome.diverged > 0 ? absl::StrCat(" (", outcome.diverged, " of ", cell->seeds.size(), " failed)") : "";
-      return {absl::StrCat(FormatSpread(values, value.digits), failed), CellKind::kNumber};
+      return {absl::StrCat(FormatSpread(Numbers(values), value.digits), failed), CellKind::kNumber};
     }
     if (outcome.diverged > 0) return {"Training failed", CellKind::kFailed};
     return {absl::StrJoin(outcome.others, ", "), CellKind::kMissing};

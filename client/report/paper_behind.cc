@@ -146,9 +146,7 @@ DocumentTable RecipeTable(const std::vector<ResultCell>& cells, const std::strin
   for (const PaperSetting& setting : PaperSettings()) paper[setting.path] = PaperValue(setting, task);
   for (const base::Field& field : base::AllFields()) {
     const std::string& path = field.path;
-    if (path == "model.scheme" || path == "model.depth" || path == "train.seed" || field.item >= 0 ||
-        field.section == "task" || field.section == "diagnostics")
-      continue;
+    if (path == "model.scheme" || path == "model.depth" || field.section == "task" || !DecidesResult(field)) continue;
     const std::string ours = ValuesOf(cells, path);
     const bool is_default =
         SameValue(ours, field.rule->default_value()) || (ours == "none" && field.rule->default_value().empty());

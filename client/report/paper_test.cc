@@ -1,5 +1,7 @@
 #include "client/report/paper.h"
 
+#include <cmath>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <string>
@@ -10,6 +12,7 @@
 #include "client/report/figures.h"
 #include "client/report/paper_document.h"
 #include "client/report/testing.h"
+#include "client/report/write.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/metrics/sentence_scores.h"
@@ -174,6 +177,28 @@ TEST(PaperFigureTest, LocationsAndSimilarityBecomePlots) {
   ASSERT_EQ(similarity.figures.size(), 2u) << "the paper's depth is not there, so both of ours";
   EXPECT_EQ(similarity.figures[0].panels[0].map, (HeatMap{{1, 0.5}, {0.5, 1}}));
   EXPECT_THAT(Script(similarity.figures[0], "svg"), HasSubstr("with image"));
+}
+
+TEST(PaperFigureTest, DrawsThePageAndItsPlots) {
+  if (!CheckGnuplot().ok()) GTEST_SKIP() << "gnuplot is not installed";
+  Report report = MakeReport();
+  for (TrialResult& result : report.trials) {
+    if (result.trial.spec().model().depth() != "3L-3L") continue;
+    result.trial.mutable_spec()->mutable_model()->set_depth("6L-6L");
+    for (const char* stack : {"encoder", "decoder"}) {
+      std::vector<double> similarity;
+      for (int cell = 0; cell < 36; ++cell)
+        similarity.push_back(1 - 0.02 * std::abs(cell / 6 - cell % 6) * (1 + result.label.size() % 5));
+      result.vectors["similarity"][stack] = {{600}, {similarity}};
+    }
+  }
+  Arrange(report);
+  const FigureDocument figure = PaperFigureDocument("figure5", report, false);
+  const std::string folder = testing::TempDir() + "/strata_paper_figure";
+  std::filesystem::remove_all(folder);
+  ASSERT_TRUE(WriteDocument(figure.document, figure.figures, folder).ok());
+  for (const char* file : {"index.html", "figure5-similarity-6L-6L.png", "figure5-similarity-6L-6L.svg"})
+    EXPECT_GT(std::filesystem::file_size(folder + "/" + file), 1000u) << file;
 }
 
 TEST(PaperFigureTest, SaysWhatToMeasure) {
