@@ -133,7 +133,7 @@ TEST_F(DiagnosticsTest, ATrainingMeasuresAtItsIntervalsAndAtTheEnd) {
   EXPECT_THAT(Updates("out", "similarity"), ElementsAre(0, 11, 22, 24));
   EXPECT_THAT(Updates("out", "variance_ffn"), ElementsAre(0, 7, 14, 21, 24));
   std::set<int64_t> updates;
-  for (const json& row : Events("out", "measurements")) EXPECT_TRUE(updates.insert(row.at("update")).second) << "two rows at " << row.at("update");
+  for (const json& row : Events("out", "measurements")) EXPECT_TRUE(updates.insert(row.at("update").get<int64_t>()).second) << "two rows at " << row.at("update");
 }
 
 TEST_F(DiagnosticsTest, MeasuringChangesNothingOfTheTraining) {
