@@ -14,7 +14,9 @@ namespace {
 
 struct SubmitOptions {
   std::string file;
+  std::string extend;
   std::vector<std::string> sets;
+  bool probe = false;
   bool force = false;
   bool dry_run = false;
   bool watch = false;
@@ -43,10 +45,39 @@ void PrintNotes(const v1::ExperimentSpec& spec) {
   }
 }
 
-absl::Status Submit(const Context& context, const SubmitOptions& options) {
-  const auto spec = ReadSpecFile(options.file, options.sets, base::BuiltInRegistry());
+// The file's grid, or that of the experiment that is extended, with the changes of the command line.
+absl::StatusOr<v1::ExperimentSpec> SpecOf(const Connection& connection, const SubmitOptions& options) {
+  std::string extends;
+  if (!options.extend.empty()) {
+    auto name = ParseNameOf(NameKind::kExperiment, options.extend);
+    if (!name.ok()) return name.status();
+    extends = *std::move(name);
+  }
+  absl::StatusOr<v1::ExperimentSpec> spec;
+  if (!options.file.empty()) {
+    spec = ReadSpecFile(options.file, options.sets, base::BuiltInRegistry());
+  } else if (!extends.empty()) {
+    v1::GetExperimentRequest request;
+    request.set_name(extends);
+    const auto experiment =
+        connection.Call(&v1::ExperimentService::Stub::GetExperiment, connection.experiments(), request);
+    if (!experiment.ok()) return experiment.status();
+    spec = ChangeSpec(experiment->spec(), options.sets, base::BuiltInRegistry());
+  } else {
+    return absl::InvalidArgumentError(
+        "There is nothing to submit. Name a spec in YAML ('strata spec init' prints one), or an experiment by "
+        "--extend.");
+  }
   if (!spec.ok()) return spec.status();
+  if (!extends.empty()) spec->set_extends(extends);
+  if (options.probe) spec->set_probe_only(true);
+  return spec;
+}
+
+absl::Status Submit(const Context& context, const SubmitOptions& options) {
   const Connection connection = context.Connect();
+  const auto spec = SpecOf(connection, options);
+  if (!spec.ok()) return spec.status();
   v1::CreateExperimentRequest request;
   *request.mutable_spec() = *spec;
   request.set_force(options.force);
@@ -55,9 +86,10 @@ absl::Status Submit(const Context& context, const SubmitOptions& options) {
   auto response = connection.Call(create, connection.experiments(), request);
   if (!response.ok()) {
     if (!absl::IsInvalidArgument(response.status())) return response.status();
-    return absl::InvalidArgumentError(absl::StrCat(options.file, ": ", std::string(response.status().message())));
+    return absl::InvalidArgumentError(absl::StrCat(options.file.empty() ? "--extend " + options.extend : options.file,
+                                                   ": ", std::string(response.status().message())));
   }
-  PrintNotes(*spec);
+  if (!spec->probe_only()) PrintNotes(*spec);
   PrintEstimate(response->estimate());
   if (!options.dry_run) {
     request.set_validate_only(false);
@@ -93,9 +125,17 @@ void AddSubmit(CLI::App& app, Context& context) {
       app, context, "submit",
       "Submit a grid. Says first what it will take (on standard error), then prints the experiment's name.",
       {"strata submit grid.yaml", "strata submit grid.yaml --set train.updates=20 --set depth=18L-18L --watch",
-       "strata submit grid.yaml --set 'scheme=[post_ln, b2t]' --dry-run"});
+       "strata submit grid.yaml --set 'scheme=[post_ln, b2t]' --dry-run", "strata submit grid.yaml --probe --watch",
+       "strata submit --extend depth-1 --set train.updates=2000 --set 'seed=[1, 2, 3]'"});
   static SubmitOptions options;
-  command->add_option("FILE", options.file, "Spec in YAML; - for standard input")->required();
+  command->add_option("FILE", options.file, "Spec in YAML; - for standard input. Needed unless --extend is given");
+  command
+      ->add_option(
+          "--extend", options.extend,
+          "Experiment to go on from; without FILE its grid is taken, with the changes of --set. Trials with more "
+          "updates than there start from its last checkpoints")
+      ->type_name("EXPERIMENT");
+  command->add_flag("--probe", options.probe, "Train nothing: measure each trial at initialisation, in seconds");
   command->add_option("--set", options.sets, "PATH=VALUE for all trials; a list makes or replaces an axis")
       ->allow_extra_args(false);
   command->add_flag("--force", options.force, "Train also what has been trained already");
