@@ -27,17 +27,17 @@ ClipEntry ReadLine(const SpeechList& list, const std::string& line, Transcripts 
   const std::string where = list.Where(list.clips.size());
   const size_t tab = line.find('\t');
   if (tab != std::string::npos && line.find('\t', tab + 1) != std::string::npos) {
-    throw DataError(where + ": more than two columns. " + kForm);
+    throw DataError(where + "more than two columns. " + kForm);
   }
   ClipEntry clip{.audio = line.substr(0, tab), .transcript = {}};
-  if (clip.audio.empty()) throw DataError(where + ": no path. " + kForm);
+  if (clip.audio.empty()) throw DataError(where + "no path. " + kForm);
   if (clip.audio.is_relative()) clip.audio = list.file.parent_path() / clip.audio;
   if (!fs::exists(clip.audio)) {  // all files are looked for before any is read
-    throw DataError(where + ": there is no file " + clip.audio.string() + ". Mend its path, or take the line out.");
+    throw DataError(where + "there is no file " + clip.audio.string() + ". Mend its path, or take the line out.");
   }
   if (tab != std::string::npos) clip.transcript = Trimmed(std::string_view(line).substr(tab + 1));
   if (clip.transcript.empty() && transcripts == Transcripts::kRequired) {
-    throw DataError(where + ": " + clip.audio.string() + " has no transcript. " + kForm);
+    throw DataError(where + clip.audio.string() + " has no transcript. " + kForm);
   }
   return clip;
 }

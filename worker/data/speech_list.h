@@ -18,8 +18,11 @@ struct SpeechList {
   std::filesystem::path file;
   std::vector<ClipEntry> clips;  // clip i stands on line i + 1
 
-  // "list.tsv:3", for messages.
-  std::string Where(size_t clip) const { return file.string() + ":" + std::to_string(clip + 1); }
+  // "list.tsv:3: ", to begin a message with; nothing where the list is a single sound file.
+  std::string Where(size_t clip) const {
+    return clip < clips.size() && clips[clip].audio == file ? ""
+                                                            : file.string() + ":" + std::to_string(clip + 1) + ": ";
+  }
 };
 
 enum class Transcripts { kRequired, kOptional };

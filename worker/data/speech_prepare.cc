@@ -140,9 +140,9 @@ void WarnOfOtherRates(const SpeechFigures& figures, const model::Manifest& of) {
   for (const auto& [rate, clips] : trained.items()) rates += (rates.empty() ? "" : ", ") + rate;
   for (const auto& [rate, clips] : figures.rates) {
     if (trained.empty() || trained.contains(std::to_string(rate))) continue;
-    std::cerr << "Warning: " << Grouped(clips) << " clips have " << rate
-              << " samples a second, those of the dataset's train " << rates
-              << ". Convert them to that rate first (for instance: sox in.wav -r " << trained.items().begin().key()
+    std::cerr << "Warning: clips of " << rate << " samples a second (" << Grouped(clips)
+              << "); those that the model was trained on have " << rates
+              << ". Convert them first (for instance: sox in.wav -r " << trained.items().begin().key()
               << " out.wav).\n";
   }
 }

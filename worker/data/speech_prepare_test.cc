@@ -24,6 +24,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 namespace fs = std::filesystem;
 
 constexpr char kProgram[] = STRATA_BINARY_DIR "/worker/strata-data";
@@ -216,6 +217,14 @@ TEST_F(SpeechTest, EncodesAUsersFileOrList) {
   EXPECT_EQ(model::ReadFile(encode.output / "text/input.target"), "\nsay\n");
   encode.max_frames = 59;
   EXPECT_THROW(EncodeSpeech(encode, of), model::DataError);
+  encode.input = folder_ / "valid/b.wav";
+  try {
+    EncodeSpeech(encode, of);
+    ADD_FAILURE() << "a clip over the limit was taken";
+  } catch (const model::DataError& e) {
+    EXPECT_THAT(e.what(),
+                AllOf(StartsWith((folder_ / "valid/b.wav is ").string()), HasSubstr("the limit is 59 frames")));
+  }
   model::Manifest text = of;
   text.task = "translation";
   EXPECT_THROW(EncodeSpeech(encode, text), model::DataError);

@@ -60,11 +60,11 @@ bool LeftOut(const SpeechList& list, const Outcome& outcome, const SpeechForm& f
   try {
     std::rethrow_exception(outcome.error);
   } catch (const ClipLengthError& e) {
-    if (!form.drop_by_length) throw DataError(list.Where(outcome.clip.clip) + ": " + e.what());
+    if (!form.drop_by_length) throw DataError(list.Where(outcome.clip.clip) + e.what());
     ++(e.too_long ? figures->too_long : figures->too_short);
     return true;
   } catch (const std::exception& e) {
-    throw DataError(list.Where(outcome.clip.clip) + ": " + e.what());
+    throw DataError(list.Where(outcome.clip.clip) + e.what());
   }
 }
 
