@@ -1,13 +1,12 @@
 #include <filesystem>
-#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "client/commands/command.h"
+#include "client/commands/download.h"
 #include "client/format.h"
 #include "client/measurements.h"
 #include "client/names.h"
 #include "client/table.h"
-#include "server/base/file.h"
 
 namespace strata::client {
 namespace {
@@ -34,45 +33,6 @@ absl::Status ListThem(const Context& context, const std::vector<v1::Artifact>& a
   return absl::OkStatus();
 }
 
-// The artifact called that, or the newest of that kind: "final" stands for checkpoint_final.
-const v1::Artifact* Choose(const std::vector<v1::Artifact>& artifacts, const std::string& wanted) {
-  for (const v1::Artifact& artifact : artifacts) {
-    if (LastPart(artifact.name()) == wanted || artifact.name() == wanted || artifact.kind() == wanted ||
-        artifact.kind() == "checkpoint_" + wanted) {
-      return &artifact;
-    }
-  }
-  return nullptr;
-}
-
-absl::Status Download(const Connection& connection, const v1::Artifact& artifact, const std::string& path) {
-  const std::string part = path + ".part";
-  std::ofstream file(part, std::ios::binary | std::ios::trunc);
-  if (!file) return absl::InvalidArgumentError(absl::StrCat(path, " cannot be written. Name another file with --to."));
-  grpc::ClientContext context;
-  v1::ReadArtifactRequest request;
-  request.set_name(artifact.name());
-  const auto stream = connection.artifacts().ReadArtifact(&context, request);
-  v1::ReadArtifactResponse chunk;
-  while (stream->Read(&chunk)) file.write(chunk.data().data(), static_cast<std::streamsize>(chunk.data().size()));
-  const absl::Status status = connection.Explain(stream->Finish());
-  file.close();
-  if (!status.ok() || !file) {
-    std::filesystem::remove(part);
-    return status.ok()
-               ? absl::ResourceExhaustedError(absl::StrCat(path, " could not be written whole: the disk is full?"))
-               : status;
-  }
-  const auto hash = base::Sha256OfFile(part);
-  if (!hash.ok()) return hash.status();
-  if (*hash != artifact.sha256()) {
-    std::filesystem::remove(part);
-    return absl::DataLossError(absl::StrCat(path, ": what arrived has SHA-256 ", *hash, ", not ", artifact.sha256(),
-                                            ". Nothing was kept; try again."));
-  }
-  return base::RenameDurably(part, path);
-}
-
 absl::Status Checkpoints(const Context& context, const CheckpointsOptions& options) {
   const auto trial = ParseNameOf(NameKind::kTrial, options.trial);
   if (!trial.ok()) return trial.status();
@@ -80,7 +40,7 @@ absl::Status Checkpoints(const Context& context, const CheckpointsOptions& optio
   const auto artifacts = ListArtifacts(connection, *trial);
   if (!artifacts.ok()) return artifacts.status();
   if (options.download.empty()) return ListThem(context, *artifacts);
-  const v1::Artifact* artifact = Choose(*artifacts, options.download);
+  const v1::Artifact* artifact = ChooseArtifact(*artifacts, options.download);
   if (artifact == nullptr) {
     return absl::NotFoundError(absl::StrCat(ShortName(*trial), " has no artifact \"", options.download,
                                             "\". 'strata checkpoints ", options.trial,
@@ -89,7 +49,7 @@ absl::Status Checkpoints(const Context& context, const CheckpointsOptions& optio
   const std::string path =
       options.to.empty() ? std::filesystem::path(artifact->file_name()).filename().string() : options.to;
   if (path.empty()) return absl::InvalidArgumentError("This artifact has no file name. Name the file with --to.");
-  if (const absl::Status status = Download(connection, *artifact, path); !status.ok()) return status;
+  if (const absl::Status status = DownloadArtifact(connection, *artifact, path); !status.ok()) return status;
   if (context.json()) {
     PrintJson(*artifact);
   } else {

@@ -63,7 +63,7 @@ grid: {scheme: [post_ln, b2t], depth: [3L-3L]}
 TEST_F(CliTest, EverySubcommandExplainsItself) {
   for (const char* command :
        {"plan",     "probe",     "up",       "down",      "submit",    "list",      "describe",     "watch",       "logs",
-        "cancel",   "retry",     "wait",      "metrics",   "report",       "checkpoints", "workers",
+        "cancel",   "retry",     "wait",      "metrics",   "report",       "checkpoints", "workers",     "generate",  "score",
         "data add", "data list", "data show", "spec init", "spec explain", "spec schema", "completion"}) {
     const Outcome outcome = Run(std::string(command) + " --help");
     EXPECT_EQ(outcome.status, 0) << command;
@@ -202,6 +202,22 @@ TEST_F(CliWithCoordinatorTest, PrintsMeasurementsInEachForm) {
 TEST_F(CliWithCoordinatorTest, FollowsLogsToTheirEnd) {
   EXPECT_EQ(Run("logs demo-1/t1").out, "one\ntwo\n");
   EXPECT_EQ(Run("logs demo-1/t1 --follow").out, "one\ntwo\n");
+}
+
+TEST_F(CliWithCoordinatorTest, GenerateLooksAtItsFileAndTrialFirst) {
+  Write("letter.txt", "a line\n");
+  Write("empty.txt", "");
+  for (const auto& [arguments, message] : std::vector<std::pair<std::string, std::string>>{
+           {"generate demo-1/t9 letter.txt", "There is no experiments/demo-1/trials/t9"},
+           {"generate demo-1 letter.txt", "this needs a trial"},
+           {"generate demo-1/t1 nowhere.txt", "nowhere.txt: there is no such file"},
+           {"generate demo-1/t1 .", ". is a folder"},
+           {"generate demo-1/t1 empty.txt", "empty.txt is empty"},
+           {"generate demo-1/t1 letter.txt --checkpoint newest", "newest"}}) {
+    const Outcome outcome = Run(arguments);
+    EXPECT_EQ(outcome.status, 2) << arguments << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(message)) << arguments;
+  }
 }
 
 TEST_F(CliWithCoordinatorTest, DownloadsCheckHashes) {

@@ -68,6 +68,7 @@ void AddReport(CLI::App& app, Context& context);
 void AddCheckpoints(CLI::App& app, Context& context);
 void AddWorkers(CLI::App& app, Context& context);
 void AddData(CLI::App& app, Context& context);
+void AddGenerate(CLI::App& app, Context& context);
 void AddScore(CLI::App& app, Context& context);
 void AddSpec(CLI::App& app, Context& context);
 void AddCompletion(CLI::App& app, Context& context);

@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
       "Environment: STRATA_ADDRESS (coordinator), STRATA_HOME (embedded cluster).\n"
       "Exit status: 0 ok, 1 failed, 2 wrong usage or bad input, 3 no coordinator, 130 interrupted.");
   for (const auto add : {AddUp, AddDown, AddSubmit, AddPlan, AddProbe, AddList, AddDescribe, AddWatch, AddLogs, AddCancel, AddRetry,
-                         AddWait, AddMetrics, AddReport, AddCheckpoints, AddWorkers, AddData, AddScore, AddSpec, AddCompletion}) {
+                         AddWait, AddMetrics, AddReport, AddCheckpoints, AddWorkers, AddData, AddGenerate, AddScore, AddSpec, AddCompletion}) {
     add(app, context);
   }
   try {
