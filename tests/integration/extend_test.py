@@ -20,7 +20,7 @@ def main():
         rows = cluster.rows("SELECT extended_from FROM trials WHERE experiment = ? ORDER BY position", f"experiments/{extended}")
         assert rows == [(source,), (None,)], rows
         resumed = cluster.rows("SELECT resumed_from FROM attempts WHERE job = ?", f"experiments/{extended}/trials/t1/jobs/train")
-        assert resumed == [(20,)], resumed
+        assert resumed[-1] == (20,), resumed  # an attempt that the restart cut off before its start has none
 
         # At once, by force: the fingerprint of 40 updates is done already.
         assert cluster.wait(cluster.submit(LONG)) == 0
