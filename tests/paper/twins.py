@@ -42,12 +42,11 @@ def make_dataset(build, name):
         program = pathlib.Path(build).resolve() / "worker/strata-data"
         if not program.exists():
             raise NotMade(f"{program} is not built")
-        steps = []
-        if not text.exists():
-            steps.append(["fetch", name, "--output", str(text)])
-        if not (prepared / "manifest.json").exists():
-            command, *options = PREPARE[name]
-            steps.append([command, "--input", str(text), "--output", str(prepared), "--name", name, *options])
+        if (prepared / "manifest.json").exists():
+            return prepared
+        command, *options = PREPARE[name]
+        steps = [] if text.exists() else [["fetch", name, "--output", str(text)]]
+        steps.append([command, "--input", str(text), "--output", str(prepared), "--name", name, *options])
         for step in steps:
             done = subprocess.run([str(program), *step], text=True, capture_output=True)
             if done.returncode != 0:
