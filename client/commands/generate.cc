@@ -273,6 +273,7 @@ absl::Status Generate(const Context& context, const GenerateOptions& options) {
   if (!work.made()) return absl::InternalError("No temporary folder can be made. Set TMPDIR to a folder with space.");
   if (const absl::Status status = Apply(options, *spec, *dataset, *weights, work); !status.ok()) return status;
   const bool scored = fs::exists(work / "out/line_scores.jsonl");
+  if (!scored && !fs::exists(work / "out/hypotheses.txt")) return absl::CancelledError("Stopped before the end.");
   const std::string text =
       scored ? LineScores(work / "out", work / "spool", options.file) : Hypotheses(work / "out", options.n_best);
   if (!options.output.empty()) return base::WriteFileAtomically(options.output, text);

@@ -74,7 +74,7 @@ std::vector<std::string> Detokenised(const Detokenisers& detokenisers, const std
   if (found == detokenisers.end()) {
     throw Failure(Cause::kDataError,
                   "The dataset names the detokeniser \"" + name +
-                      "\", which this worker does not have. Start the agent (or strata-trainer) with --detokeniser " +
+                      "\", which this worker does not have. Start the agent (strata-trainer, strata generate) with --detokeniser " +
                       name + "=COMMAND.");
   }
   const std::string called = "The detokeniser \"" + name + "\" (" + found->second + ")";
