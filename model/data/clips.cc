@@ -33,19 +33,24 @@ class Clips final : public Examples {
         }
       }
     }
-    if (places_.size() > std::numeric_limits<uint32_t>::max()) throw DataError("A split has more than 4,294,967,295 clips.");
+    if (places_.size() > std::numeric_limits<uint32_t>::max())
+      throw DataError("A split has more than 4,294,967,295 clips.");
   }
 
   size_t size() const override { return places_.size(); }
   uint64_t left_out() const override { return left_out_; }
   const std::vector<Piece>& pieces() const override { return pieces_; }
+  std::string RemedyForLength() const override {
+    return "It counts frames: raise train.max_tokens, or leave long clips out with train.max_length.";
+  }
 
   std::vector<int32_t> Sizes(int stream) const override {
     std::vector<int32_t> sizes;
     sizes.reserve(places_.size());
     for (size_t i = 0; i < places_.size(); ++i) {
       const int64_t frames = Frames(i);
-      sizes.push_back(static_cast<int32_t>(stream == 0 ? frames : std::min<int64_t>(frames, static_cast<int64_t>(Target(i).size()) + 1)));
+      sizes.push_back(static_cast<int32_t>(
+          stream == 0 ? frames : std::min<int64_t>(frames, static_cast<int64_t>(Target(i).size()) + 1)));
     }
     return sizes;
   }
@@ -89,7 +94,9 @@ class Clips final : public Examples {
     uint32_t file, clip;
   };
   int64_t Frames(size_t i) const { return files_[places_[i].file].features.frames(places_[i].clip); }
-  std::span<const int32_t> Target(size_t i) const { return files_[places_[i].file].transcripts.Sentence(0, places_[i].clip); }
+  std::span<const int32_t> Target(size_t i) const {
+    return files_[places_[i].file].transcripts.Sentence(0, places_[i].clip);
+  }
 
   std::vector<ClipFile> files_;
   std::vector<Place> places_;
@@ -105,20 +112,23 @@ ClipFile OpenFile(const std::filesystem::path& path, Shard transcripts, const Ma
                     std::to_string(transcripts.sentences()) + " transcripts. Prepare the dataset again.");
   }
   if (features.bins() != manifest.features.bins) {
-    throw DataError(path.string() + " has " + std::to_string(features.bins()) + " filter banks a frame, the manifest says " +
-                    std::to_string(manifest.features.bins) + ". Prepare the dataset again.");
+    throw DataError(path.string() + " has " + std::to_string(features.bins()) +
+                    " filter banks a frame, the manifest says " + std::to_string(manifest.features.bins) +
+                    ". Prepare the dataset again.");
   }
   if (transcripts.streams() != 1) {
-    throw DataError(path.string() + ": the shard beside it has source and target, but speech has transcripts alone. Prepare the dataset "
-                    "again for task speech.");
+    throw DataError(
+        path.string() +
+        ": the shard beside it has source and target, but speech has transcripts alone. Prepare the dataset "
+        "again for task speech.");
   }
   return {std::move(features), std::move(transcripts)};
 }
 
 }  // namespace
 
-std::unique_ptr<Examples> OpenClips(const std::filesystem::path& folder, const Manifest& manifest, const std::string& split,
-                                    const ExampleOptions& options) {
+std::unique_ptr<Examples> OpenClips(const std::filesystem::path& folder, const Manifest& manifest,
+                                    const std::string& split, const ExampleOptions& options) {
   const std::vector<std::string>& names = manifest.Split(split).features;
   std::vector<Shard> transcripts = OpenSplit(folder, manifest, split);
   if (names.empty() || names.size() != transcripts.size()) {
@@ -126,7 +136,8 @@ std::unique_ptr<Examples> OpenClips(const std::filesystem::path& folder, const M
                     "', which task.kind \"speech\" learns from. Choose a dataset that was prepared for task speech.");
   }
   std::vector<ClipFile> files;
-  for (size_t i = 0; i < names.size(); ++i) files.push_back(OpenFile(folder / names[i], std::move(transcripts[i]), manifest));
+  for (size_t i = 0; i < names.size(); ++i)
+    files.push_back(OpenFile(folder / names[i], std::move(transcripts[i]), manifest));
   return std::make_unique<Clips>(std::move(files), options.limit, options.max_length);
 }
 

@@ -22,7 +22,10 @@ using ::testing::HasSubstr;
 constexpr int kPieces = 40;
 
 std::vector<Piece> Pieces() {
-  std::vector<Piece> pieces = {{"<s>", PieceKind::kControl}, {"<pad>", PieceKind::kControl}, {"</s>", PieceKind::kControl}, {"<unk>", PieceKind::kUnknown}};
+  std::vector<Piece> pieces = {{"<s>", PieceKind::kControl},
+                               {"<pad>", PieceKind::kControl},
+                               {"</s>", PieceKind::kControl},
+                               {"<unk>", PieceKind::kUnknown}};
   for (int id = 4; id < kPieces; ++id) pieces.push_back({"p" + std::to_string(id), PieceKind::kNormal});
   return pieces;
 }
@@ -32,7 +35,8 @@ using Lines = std::vector<std::vector<int32_t>>;
 // A dataset in a folder of its own, without a vocabulary's file.
 class Dataset {
  public:
-  explicit Dataset(const std::string& name) : folder_(std::filesystem::path(::testing::TempDir()) / ("examples_test_" + name)) {
+  explicit Dataset(const std::string& name)
+      : folder_(std::filesystem::path(::testing::TempDir()) / ("examples_test_" + name)) {
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
     manifest_.name = name;
@@ -139,7 +143,8 @@ TEST(TextBlocksTest, WindowsScoreEveryTokenOnceBehindTheirContext) {
   }
   for (const int64_t id : stream) ++counts[static_cast<size_t>(id)];
   data.AddShards(files);
-  for (const auto& [block, context] : std::vector<std::pair<int64_t, int64_t>>{{16, 0}, {16, 5}, {16, 15}, {1, 0}, {7, 3}, {100000, 10}}) {
+  for (const auto& [block, context] :
+       std::vector<std::pair<int64_t, int64_t>>{{16, 0}, {16, 5}, {16, 15}, {1, 0}, {7, 3}, {100000, 10}}) {
     const auto examples = OpenText(data, {.block_tokens = block, .context_tokens = context});
     std::vector<int64_t> scored, sizes;
     for (uint32_t b = 0; b < examples->size(); ++b) {
@@ -150,7 +155,8 @@ TEST(TextBlocksTest, WindowsScoreEveryTokenOnceBehindTheirContext) {
       const size_t begin = scored.size() - (b == 0 ? 0 : static_cast<size_t>(context));  // of the window, in the stream
       const size_t before = scored.size();
       for (size_t t = 0; t < target.size(); ++t) {
-        ASSERT_EQ(input[t], begin + t == 0 ? kEos : stream[begin + t - 1]) << block << "/" << context << " window " << b << ":" << t;
+        ASSERT_EQ(input[t], begin + t == 0 ? kEos : stream[begin + t - 1])
+            << block << "/" << context << " window " << b << ":" << t;
         if (b > 0 && t < static_cast<size_t>(context)) {
           ASSERT_EQ(target[t], kPad);
         } else {
@@ -169,7 +175,8 @@ TEST(TextBlocksTest, WindowsScoreEveryTokenOnceBehindTheirContext) {
 TEST(TextBlocksTest, ALimitEndsTheStreamBehindALine) {
   Dataset data("limit");
   data.AddShards({{{4, 5}, {}, {6, 7, 8}}, {{}, {9}}});
-  for (const auto& [limit, tokens] : std::vector<std::pair<uint64_t, int64_t>>{{1, 3}, {2, 4}, {3, 8}, {4, 9}, {5, 11}, {9, 11}}) {
+  for (const auto& [limit, tokens] :
+       std::vector<std::pair<uint64_t, int64_t>>{{1, 3}, {2, 4}, {3, 8}, {4, 9}, {5, 11}, {9, 11}}) {
     const auto blocks = OpenText(data, {.limit = limit, .block_tokens = 100});
     EXPECT_EQ(blocks->Collate(All(*blocks)).target_tokens, tokens) << limit;
   }
@@ -190,7 +197,17 @@ TEST(TextBlocksTest, RefusesWhatIsNoTextOrNoWindow) {
   pairs.AddShards({{{4, 5}}}, 2);
   EXPECT_THAT(WhyNot([&] { OpenText(pairs, {}); }), HasSubstr("needs one stream of text"));
   EXPECT_THAT(WhyNot([&] { OpenText(data, {.max_length = 40}); }), HasSubstr("train.max_length is 40"));
-  EXPECT_THAT(WhyNot([&] { OpenText(data, {.block_tokens = 8, .context_tokens = 8}); }), HasSubstr("context_tokens is 8 in windows of 8"));
+  EXPECT_THAT(WhyNot([&] { OpenText(data, {.block_tokens = 8, .context_tokens = 8}); }),
+              HasSubstr("context_tokens is 8 in windows of 8"));
+}
+
+// Each kind of data names its own remedy where an example is longer than a batch.
+TEST(TextBlocksTest, ABlockLongerThanABatchIsRefused) {
+  Dataset data("long_block");
+  data.AddShards({{{4, 5, 6, 7, 8, 9}}});
+  const auto blocks = OpenText(data, {.block_tokens = 6});
+  EXPECT_THAT(WhyNot([&] { TrainingBatches(*blocks, {.max_tokens = 5}, 1); }),
+              HasSubstr("or lower train.block_tokens"));
 }
 
 std::unique_ptr<Examples> OpenSpeech(Dataset& data, const ExampleOptions& options) {
@@ -230,6 +247,8 @@ TEST(ClipsTest, LeavesOutLongClipsAndStopsAtTheLimit) {
   EXPECT_THAT(clips->Sizes(0), ElementsAre(50));
   EXPECT_EQ(clips->left_out(), 2u);
   EXPECT_THAT(OpenSpeech(data, {.max_length = 51})->Sizes(0), ElementsAre(50, 51, 10));
+  EXPECT_THAT(WhyNot([&] { TrainingBatches(*OpenSpeech(data, {}), {.max_tokens = 100}, 1); }),
+              HasSubstr("leave long clips out with train.max_length"));
 }
 
 TEST(ClipsTest, RefusesFilesThatDoNotBelongTogether) {

@@ -23,12 +23,12 @@ Batches TrainingBatches(const SizedExamples& examples, const BatchLimits& limits
                        limits);
   } catch (const std::invalid_argument& error) {
     throw DataError(std::string("Training split: ") + error.what() +
-                    " (train.max_tokens). Raise train.max_tokens, or leave long pairs out with train.max_length.");
+                    " (train.max_tokens). " + examples.RemedyForLength());
   }
 }
 
 Batches FixedBatches(const SizedExamples& examples, BatchLimits limits) {
-  if (examples.size() == 0) throw DataError("The split has no sentence examples. Prepare the dataset anew.");
+  if (examples.size() == 0) throw DataError("The split has no examples. Prepare the dataset anew.");
   const std::vector<int32_t> source = examples.Sizes(0), target = examples.Sizes(1);
   const int64_t longest =
       std::max(*std::max_element(source.begin(), source.end()), *std::max_element(target.begin(), target.end()));

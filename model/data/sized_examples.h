@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "model/data/batching.h"
@@ -22,6 +23,10 @@ class SizedExamples {
   virtual void CountTargets(std::vector<uint64_t>& counts) const = 0;
   // Examples of the split that were too long to be used.
   virtual uint64_t left_out() const { return 0; }
+  // What to write where one is too long for a batch of train.max_tokens.
+  virtual std::string RemedyForLength() const {
+    return "Raise train.max_tokens, or leave long pairs out with train.max_length.";
+  }
 };
 
 // Batches for training: ties of length drawn from `seed`. Throws DataError naming the example that is too long for a batch and

@@ -16,8 +16,9 @@ class Stream {
     starts_.push_back(0);
     for (const Shard& shard : shards_) {
       if (shard.streams() != 1) {
-        throw DataError("A shard has source and target where a language model needs one stream of text. Choose a dataset that was "
-                        "prepared for task language_model.");
+        throw DataError(
+            "A shard has source and target where a language model needs one stream of text. Choose a dataset that was "
+            "prepared for task language_model.");
       }
       uint64_t take = shard.sentences();
       if (limit > 0) take = std::min(take, limit - lines);
@@ -71,8 +72,10 @@ class Stream {
 
 class TextBlocks final : public Examples {
  public:
-  TextBlocks(Stream stream, uint64_t block, uint64_t context) : stream_(std::move(stream)), block_(block), context_(context) {
-    if (!stream_.shards().empty()) pieces_.assign(stream_.shards()[0].pieces().begin(), stream_.shards()[0].pieces().end());
+  TextBlocks(Stream stream, uint64_t block, uint64_t context)
+      : stream_(std::move(stream)), block_(block), context_(context) {
+    if (!stream_.shards().empty())
+      pieces_.assign(stream_.shards()[0].pieces().begin(), stream_.shards()[0].pieces().end());
     const uint64_t total = stream_.size(), step = block_ - context_;
     const uint64_t blocks = total == 0 ? 0 : total <= block_ ? 1 : 1 + (total - block_ + step - 1) / step;
     if (blocks > std::numeric_limits<uint32_t>::max()) {
@@ -83,6 +86,7 @@ class TextBlocks final : public Examples {
 
   size_t size() const override { return size_; }
   const std::vector<Piece>& pieces() const override { return pieces_; }
+  std::string RemedyForLength() const override { return "Raise train.max_tokens, or lower train.block_tokens."; }
 
   std::vector<int32_t> Sizes(int stream) const override {
     std::vector<int32_t> sizes(size_, static_cast<int32_t>(block_));
@@ -128,22 +132,26 @@ class TextBlocks final : public Examples {
 
 }  // namespace
 
-std::unique_ptr<Examples> OpenTextBlocks(const std::filesystem::path& folder, const Manifest& manifest, const std::string& split,
-                                         const ExampleOptions& options) {
+std::unique_ptr<Examples> OpenTextBlocks(const std::filesystem::path& folder, const Manifest& manifest,
+                                         const std::string& split, const ExampleOptions& options) {
   if (options.max_length > 0) {
-    throw DataError("train.max_length is " + std::to_string(options.max_length) +
-                    ", but a language model's text is one stream of which nothing can be left out. Write train.max_length: 0.");
+    throw DataError(
+        "train.max_length is " + std::to_string(options.max_length) +
+        ", but a language model's text is one stream of which nothing can be left out. Write train.max_length: 0.");
   }
   if (options.block_tokens < 1 || options.block_tokens > std::numeric_limits<int32_t>::max()) {
-    throw DataError("train.block_tokens is " + std::to_string(options.block_tokens) + ": a block has at least one token.");
+    throw DataError("train.block_tokens is " + std::to_string(options.block_tokens) +
+                    ": a block has at least one token.");
   }
   if (options.context_tokens < 0 || options.context_tokens >= options.block_tokens) {
     throw DataError("context_tokens is " + std::to_string(options.context_tokens) + " in windows of " +
-                    std::to_string(options.block_tokens) + " tokens: nothing of a window would be scored. Lower context_tokens, or raise "
+                    std::to_string(options.block_tokens) +
+                    " tokens: nothing of a window would be scored. Lower context_tokens, or raise "
                     "window_tokens.");
   }
   return std::make_unique<TextBlocks>(Stream(OpenSplit(folder, manifest, split), options.limit),
-                                      static_cast<uint64_t>(options.block_tokens), static_cast<uint64_t>(options.context_tokens));
+                                      static_cast<uint64_t>(options.block_tokens),
+                                      static_cast<uint64_t>(options.context_tokens));
 }
 
 }  // namespace strata::model

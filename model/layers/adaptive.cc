@@ -32,7 +32,8 @@ void CheckCutoffs(const ModelConfig& config) {
            " pieces: every cut-off must be below that. Lower them, or leave them empty for one band.");
   }
   if (cutoffs.front() <= kUnk) {
-    refuse("but the first band holds the special pieces 0 to " + std::to_string(kUnk) + ". Begin with a cut-off above that.");
+    refuse("but the first band holds the special pieces 0 to " + std::to_string(kUnk) +
+           ". Begin with a cut-off above that.");
   }
   for (size_t i = 1; i < cutoffs.size(); ++i) {
     if (cutoffs[i] <= cutoffs[i - 1]) refuse("and cut-offs ascend. Write ascending numbers as 20000,60000.");
@@ -72,7 +73,8 @@ AdaptiveVocabulary::AdaptiveVocabulary(const ModelConfig& config, ParameterStore
                             .initial = Initial::XavierUniform(dim_, classes)}});
 }
 
-void AdaptiveVocabulary::AddBand(const ModelConfig& config, ParameterStore& store, int64_t begin, int64_t end, int64_t width) {
+void AdaptiveVocabulary::AddBand(const ModelConfig& config, ParameterStore& store, int64_t begin, int64_t end,
+                                 int64_t width) {
   const std::string number = std::to_string(bands_.size()), input = "decoder.embed_tokens.embeddings." + number;
   Band band{.begin = begin, .rows = end - begin};
   // fairseq zeroes the row of the padding's number in every band.
@@ -111,7 +113,8 @@ at::Tensor AdaptiveVocabulary::Embed(const Packing& packing, Positions& position
     rows.push_back(at::mm(TableRows(band.table_RW, ids, /*scale=*/1, /*tied=*/true), band.projection_DW.t()));
   }
   // Row i of the batch is row order[i] of the bands' rows one behind the other.
-  const at::Tensor index = at::cat(indices), order = at::empty_like(index).index_copy_(0, index, at::arange(index.numel(), at::kLong));
+  const at::Tensor index = at::cat(indices),
+                   order = at::empty_like(index).index_copy_(0, index, at::arange(index.numel(), at::kLong));
   at::Tensor x = at::index_select(at::cat(rows), 0, order) * std::sqrt(static_cast<double>(dim_));
   if (kept_N.defined()) x = x * kept_N.to(x.scalar_type()).unsqueeze(1);
   return Dropout(x + positions.Of(packing, x.scalar_type()), dropout);
@@ -121,7 +124,8 @@ LossSums AdaptiveVocabulary::Loss(const at::Tensor& x_ND, const at::Tensor& targ
   CheckIds(targets_N, vocabulary_, "target");
   const at::Tensor real = targets_N.ne(kPad).nonzero().squeeze(1);
   const bool all = real.numel() == targets_N.numel();
-  const at::Tensor x = all ? x_ND : at::index_select(x_ND, 0, real), targets = all ? targets_N : at::index_select(targets_N, 0, real);
+  const at::Tensor x = all ? x_ND : at::index_select(x_ND, 0, real),
+                   targets = all ? targets_N : at::index_select(targets_N, 0, real);
   at::Tensor head_classes = targets.clone();
   LossSums sums{.loss = at::zeros({}, at::kDouble), .nll = at::zeros({}, at::kDouble)};
   for (size_t i = 1; i < bands_.size(); ++i) {
@@ -138,7 +142,8 @@ LossSums AdaptiveVocabulary::Loss(const at::Tensor& x_ND, const at::Tensor& targ
 
 at::Tensor AdaptiveVocabulary::LogProbabilities(const at::Tensor& x_ND) const {
   const int64_t words = bands_[0].rows;
-  const at::Tensor head = at::log_softmax(at::cat({at::mm(x_ND, bands_[0].table_RW.t()), at::mm(x_ND, classes_KD_.t())}, 1), 1);
+  const at::Tensor head =
+      at::log_softmax(at::cat({at::mm(x_ND, bands_[0].table_RW.t()), at::mm(x_ND, classes_KD_.t())}, 1), 1);
   std::vector<at::Tensor> parts = {head.narrow(1, 0, words)};
   for (size_t i = 1; i < bands_.size(); ++i) {
     const at::Tensor tail = at::mm(at::mm(x_ND, bands_[i].projection_DW), bands_[i].table_RW.t());

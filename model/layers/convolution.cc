@@ -33,7 +33,8 @@ void ForEachWindow(const ConvolutionPlan& plan, Visit visit) {
   });
 }
 
-// [out rows, 5 C]: the five frames of each window side by side. They follow one another in memory, so a row is one copy.
+// [out rows, 5 C]: the five frames of each window side by side. They follow one another in memory, so a row is one
+// copy.
 at::Tensor Unfold(const at::Tensor& x, const ConvolutionPlan& plan) {
   const int64_t width = x.size(1);
   const at::Tensor columns = at::empty({plan.out_rows, kKernel * width}, x.options());
@@ -41,9 +42,12 @@ at::Tensor Unfold(const at::Tensor& x, const ConvolutionPlan& plan) {
     using T = decltype(zero);
     ForEachWindow(plan, [&](const ConvolutionPlan::Clip& clip, const Window& window, int64_t row) {
       T* to = MutableData<T>(columns) + row * kKernel * width;
-      const int64_t count = std::max<int64_t>(window.last - window.first, 0), before = std::min(window.first - window.from, kKernel);
+      const int64_t count = std::max<int64_t>(window.last - window.first, 0),
+                    before = std::min(window.first - window.from, kKernel);
       std::fill_n(to, before * width, T(0));
-      if (count > 0) std::memcpy(to + before * width, Data<T>(x) + (clip.in_begin + window.first) * width, sizeof(T) * count * width);
+      if (count > 0)
+        std::memcpy(to + before * width, Data<T>(x) + (clip.in_begin + window.first) * width,
+                    sizeof(T) * count * width);
       std::fill(to + (before + count) * width, to + kKernel * width, T(0));
     });
   });
@@ -75,7 +79,8 @@ struct PlanHolder : torch::CustomClassHolder {
 
 class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Plan plan) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias, Plan plan) {
     context->save_for_backward({x, weight});
     context->saved_data["x"] = x.requires_grad();
     const at::Tensor out = at::addmm(bias, Unfold(x, *plan), ByFrames(weight).t());
@@ -89,7 +94,8 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
     const ConvolutionPlan& plan = *static_cast<PlanHolder*>(context->saved_data["plan"].toCapsule().get())->plan;
     const at::Tensor d_out = gradients[0].contiguous();
     const at::Tensor d_by_frames = at::mm(d_out.t(), Unfold(x, plan));
-    const at::Tensor d_weight = d_by_frames.view({weight.size(0), kKernel, weight.size(1)}).permute({0, 2, 1}).contiguous();
+    const at::Tensor d_weight =
+        d_by_frames.view({weight.size(0), kKernel, weight.size(1)}).permute({0, 2, 1}).contiguous();
     at::Tensor d_x;
     if (context->saved_data["x"].toBool()) d_x = Fold(at::mm(d_out, ByFrames(weight)), plan, x.size(0), x.size(1));
     return {d_x, d_weight, ColumnSums(d_out), at::Tensor()};

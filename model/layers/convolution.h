@@ -1,4 +1,5 @@
-// One-dimensional convolutions of kernel 5, stride 2 and padding 2 over packed clips, as they stand before a speech encoder.
+// One-dimensional convolutions of kernel 5, stride 2 and padding 2 over packed clips, as they stand before a speech
+// encoder.
 #pragma once
 
 #include <ATen/core/Tensor.h>

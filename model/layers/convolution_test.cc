@@ -23,7 +23,8 @@ TEST(ConvolutionTest, IsTorchsOverEveryClip) {
   auto plan = std::make_shared<ConvolutionPlan>();
   int64_t rows = 0;
   for (int64_t length = 1; length <= 9; ++length) {
-    plan->clips.push_back({.in_begin = rows, .in_rows = length, .out_begin = plan->out_rows, .out_rows = HalfLength(length)});
+    plan->clips.push_back(
+        {.in_begin = rows, .in_rows = length, .out_begin = plan->out_rows, .out_rows = HalfLength(length)});
     rows += length;
     plan->out_rows += HalfLength(length);
   }
@@ -89,7 +90,8 @@ TEST(SpecAugmentTest, WidthsAndPlacesAreUniform) {
   EXPECT_LT((places - 1.0 / 12).abs().max().item<double>(), 0.04);
   // A mask that may be longer than the clip is at most the clip: 0 to 10 frames.
   const at::Tensor times = (1 - stretches).sum(1);
-  for (int64_t width = 0; width <= frames; ++width) EXPECT_NEAR(times.eq(width).sum().item<double>(), clips / 11.0, 75) << width;
+  for (int64_t width = 0; width <= frames; ++width)
+    EXPECT_NEAR(times.eq(width).sum().item<double>(), clips / 11.0, 75) << width;
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ namespace {
 
 class TableRowsFunction : public torch::autograd::Function<TableRowsFunction> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& table, const at::Tensor& ids, double scale, bool tied) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& table, const at::Tensor& ids, double scale,
+                            bool tied) {
     context->save_for_backward({ids});
     context->saved_data["rows"] = table.size(0);
     context->saved_data["scale"] = scale;
@@ -134,7 +135,9 @@ class ClassLossFunction : public torch::autograd::Function<ClassLossFunction> {
     const variable_list saved = context->get_saved_variables();
     const double scale = gradients[0].item<double>();
     // A second backward pass over a retained graph must find what the first one found, so nothing is scaled in place.
-    const auto scaled = [&](const at::Tensor& tensor) { return scale == 1 || !tensor.defined() ? tensor : tensor * scale; };
+    const auto scaled = [&](const at::Tensor& tensor) {
+      return scale == 1 || !tensor.defined() ? tensor : tensor * scale;
+    };
     return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
@@ -145,8 +148,9 @@ void CheckIds(const at::Tensor& ids, int64_t vocabulary, const char* what) {
   const int64_t* id = Data<int64_t>(ids);
   for (int64_t i = 0; i < ids.numel(); ++i) {
     if (id[i] < 0 || id[i] >= vocabulary) {
-      throw std::invalid_argument(std::string(what) + " id " + std::to_string(id[i]) + " is outside the vocabulary of " +
-                                  std::to_string(vocabulary) + " pieces: the data was prepared with another vocabulary.");
+      throw std::invalid_argument(std::string(what) + " id " + std::to_string(id[i]) +
+                                  " is outside the vocabulary of " + std::to_string(vocabulary) +
+                                  " pieces: the data was prepared with another vocabulary.");
     }
   }
 }
@@ -183,8 +187,8 @@ at::Tensor TableRows(const at::Tensor& table_VW, const at::Tensor& ids_N, double
   return TableRowsFunction::apply(table_VW, ids_N, scale, tied);
 }
 
-at::Tensor Embed(const at::Tensor& table_VD, const Packing& packing, Positions& positions, const DropoutSite& dropout, bool tied,
-                 const at::Tensor& kept_N) {
+at::Tensor Embed(const at::Tensor& table_VD, const Packing& packing, Positions& positions, const DropoutSite& dropout,
+                 bool tied, const at::Tensor& kept_N) {
   CheckIds(packing.tokens_N, table_VD.size(0), "token");
   const at::Tensor at = positions.Of(packing, table_VD.scalar_type());
   at::Tensor x = TableRows(table_VD, packing.tokens_N, std::sqrt(static_cast<double>(table_VD.size(1))), tied);
@@ -192,7 +196,8 @@ at::Tensor Embed(const at::Tensor& table_VD, const Packing& packing, Positions& 
   return Dropout(x.add_(at), dropout);
 }
 
-LossSums ProjectedLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const at::Tensor& targets_N, const Smoothing& smoothing) {
+LossSums ProjectedLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const at::Tensor& targets_N,
+                       const Smoothing& smoothing) {
   CheckIds(targets_N, table_VD.size(0), "target");
   at::Tensor x = x_ND, targets = targets_N;
   const at::Tensor real = targets_N != kPad;
@@ -204,8 +209,8 @@ LossSums ProjectedLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const
   return ClassLoss(x, table_VD, {}, targets, smoothing);
 }
 
-LossSums ClassLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const at::Tensor& further_KD, const at::Tensor& classes_N,
-                   const Smoothing& smoothing) {
+LossSums ClassLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const at::Tensor& further_KD,
+                   const at::Tensor& classes_N, const Smoothing& smoothing) {
   std::optional<at::Tensor> further;
   if (further_KD.defined()) further = further_KD;
   const bool gradient = at::GradMode::is_enabled() && (x_ND.requires_grad() || table_VD.requires_grad());

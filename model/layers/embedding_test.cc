@@ -1,4 +1,6 @@
 // Embeddings, adaptive and plain, and their losses.
+#include "model/layers/embedding.h"
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
@@ -10,7 +12,6 @@
 #include <vector>
 
 #include "model/layers/adaptive.h"
-#include "model/layers/embedding.h"
 #include "model/tasks/testing.h"
 
 namespace strata::model {
@@ -42,7 +43,8 @@ struct Adaptive {
 
 TEST(SmoothingTest, SpreadsOverAllOrOverTheOthers) {
   Seed(1);
-  const at::Tensor x = at::randn({5, 4}, at::kDouble).set_requires_grad(true), table = at::randn({7, 4}, at::kDouble).set_requires_grad(true);
+  const at::Tensor x = at::randn({5, 4}, at::kDouble).set_requires_grad(true),
+                   table = at::randn({7, 4}, at::kDouble).set_requires_grad(true);
   const at::Tensor targets = Ids({3, kPad, 6, 0, 2}), real = Ids({0, 2, 3, 4});
   for (const bool others : {false, true}) {
     const LossSums sums = ProjectedLoss(x, table, targets, {.epsilon = 0.2, .over_others = others});
@@ -82,7 +84,8 @@ TEST(WordDropoutTest, ZeroesTheEmbeddingAndLeavesThePosition) {
   const at::Tensor table = at::randn({9, 6}).set_requires_grad(true), kept = at::tensor(std::vector<float>{1, 0, 1});
   Positions positions(6);
   const Packing packing = Pack(Ids({4, 5, 6}).unsqueeze(0));
-  const at::Tensor x = Embed(table, packing, positions, {}, /*tied=*/false, kept), plain = Embed(table, packing, positions, {}, false);
+  const at::Tensor x = Embed(table, packing, positions, {}, /*tied=*/false, kept),
+                   plain = Embed(table, packing, positions, {}, false);
   EXPECT_TRUE(at::equal(x[1], positions.Table(5)[3]));
   EXPECT_TRUE(at::equal(x[0], plain[0]));
   EXPECT_TRUE(at::equal(x[2], plain[2]));
@@ -113,7 +116,8 @@ TEST(AdaptiveVocabularyTest, LossIsThatOfTheWholeDistribution) {
     std::vector<at::Tensor> result;
     for (const at::Tensor& input : inputs) input.mutable_grad() = at::Tensor();
     loss.backward();
-    for (const at::Tensor& input : inputs) result.push_back(input.grad().defined() ? input.grad().clone() : at::zeros_like(input));
+    for (const at::Tensor& input : inputs)
+      result.push_back(input.grad().defined() ? input.grad().clone() : at::zeros_like(input));
     return result;
   };
   ours = gradients(sums.loss);
@@ -130,7 +134,8 @@ TEST(AdaptiveVocabularyTest, EmbedsEachBandByItsOwnTable) {
     const std::string name = "decoder.embed_tokens.embeddings." + std::to_string(band);
     return at::mv(adaptive[name + ".1.weight"], adaptive[name + ".0.weight"][number]) * std::sqrt(8.0);
   };
-  const at::Tensor expected = at::stack({row(2, 1), row(0, 2), row(1, 1), row(2, 8), row(0, 5), row(1, 0)}) + positions.Table(8).narrow(0, 2, 6);
+  const at::Tensor expected = at::stack({row(2, 1), row(0, 2), row(1, 1), row(2, 8), row(0, 5), row(1, 0)}) +
+                              positions.Table(8).narrow(0, 2, 6);
   EXPECT_LT((x - expected).abs().max().item<double>(), 1e-12);
 }
 
@@ -165,10 +170,19 @@ TEST(AdaptiveVocabularyTest, DropsInTheFurtherBandsInTrainingOnly) {
 
 TEST(AdaptiveVocabularyTest, RefusesCutoffsThatMakeNoBands) {
   for (const auto& [change, why] : std::vector<std::pair<std::function<void(ModelConfig&)>, std::string>>{
-           {[](ModelConfig& c) { c.adaptive_cutoffs = {6, 20}; }, "model.adaptive_cutoffs is 6,20, but the dataset's vocabulary has 20 pieces"},
-           {[](ModelConfig& c) { c.adaptive_cutoffs = {6, 30}; }, "every cut-off must be below that"},
+           {[](ModelConfig& c) {
+              c.adaptive_cutoffs = {6, 20};
+            },
+            "model.adaptive_cutoffs is 6,20, but the dataset's vocabulary has 20 pieces"},
+           {[](ModelConfig& c) {
+              c.adaptive_cutoffs = {6, 30};
+            },
+            "every cut-off must be below that"},
            {[](ModelConfig& c) { c.adaptive_cutoffs = {3}; }, "Begin with a cut-off above that"},
-           {[](ModelConfig& c) { c.adaptive_cutoffs = {8, 8}; }, "cut-offs ascend"},
+           {[](ModelConfig& c) {
+              c.adaptive_cutoffs = {8, 8};
+            },
+            "cut-offs ascend"},
            {[](ModelConfig& c) { c.adaptive_factor = 4; }, "the last would have no width"},
            {[](ModelConfig& c) { c.adaptive_factor = 0; }, "model.adaptive_factor is 0"}}) {
     ModelConfig config = AdaptiveConfig();

@@ -19,8 +19,9 @@ void FindTokens(const int64_t* row, int64_t length, int64_t sentence, int64_t* f
   while (*last > *first && row[*last - 1] == kPad) --*last;
   for (int64_t t = *first; t < *last; ++t) {
     if (row[t] == kPad) {
-      throw std::invalid_argument("sentence " + std::to_string(sentence) + " of the batch has padding inside, at position " +
-                                  std::to_string(t) + "; padding belongs before or behind the tokens.");
+      throw std::invalid_argument("sentence " + std::to_string(sentence) +
+                                  " of the batch has padding inside, at position " + std::to_string(t) +
+                                  "; padding belongs before or behind the tokens.");
     }
   }
 }

@@ -27,19 +27,21 @@ class Draws {
 
 }  // namespace
 
-at::Tensor Mask(const at::Tensor& features_BSF, const std::vector<int64_t>& frames, const SpecAugment& masks, uint64_t seed) {
+at::Tensor Mask(const at::Tensor& features_BSF, const std::vector<int64_t>& frames, const SpecAugment& masks,
+                uint64_t seed) {
   const at::Tensor masked = features_BSF.clone();
-  const int64_t length = masked.size(1), bins = masked.size(2);
+  const int64_t bins = masked.size(2);
   for (size_t b = 0; b < frames.size(); ++b) {
     Draws draws(seed, b);
-    float* clip = masked.mutable_data_ptr<float>() + static_cast<int64_t>(b) * length * bins;
+    const at::Tensor clip_FB = masked[static_cast<int64_t>(b)].narrow(0, 0, frames[b]);
     for (int64_t m = 0; m < masks.frequency_masks; ++m) {
       const int64_t width = draws.UpTo(std::min(masks.frequency_mask_bins, bins)), begin = draws.UpTo(bins - width);
-      for (int64_t t = 0; t < frames[b]; ++t) std::fill_n(clip + t * bins + begin, width, 0.0f);
+      clip_FB.narrow(1, begin, width).zero_();
     }
     for (int64_t m = 0; m < masks.time_masks; ++m) {
-      const int64_t width = draws.UpTo(std::min(masks.time_mask_frames, frames[b])), begin = draws.UpTo(frames[b] - width);
-      std::fill_n(clip + begin * bins, width * bins, 0.0f);
+      const int64_t width = draws.UpTo(std::min(masks.time_mask_frames, frames[b])),
+                    begin = draws.UpTo(frames[b] - width);
+      clip_FB.narrow(0, begin, width).zero_();
     }
   }
   return masked;

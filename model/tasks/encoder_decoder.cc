@@ -17,13 +17,15 @@ namespace {
 class TextFrontEnd final : public SourceFrontEnd {
  public:
   TextFrontEnd(const ModelConfig& config, ParameterStore& store, Positions& positions)
-      : config_(config), positions_(positions), table_VD_(AddEmbedding(config, store, "encoder.embed_tokens.weight", "encoder", Role::kEmbedding)) {}
+      : config_(config),
+        positions_(positions),
+        table_VD_(AddEmbedding(config, store, "encoder.embed_tokens.weight", "encoder", Role::kEmbedding)) {}
 
   SourceRows Embed(const Batch& batch, Pass& pass, bool keep_padding) override {
     SourceRows rows{.packing = Pack(batch.source_BS, keep_padding)};
     const at::Tensor kept_N = KeptWords(rows.packing, pass.Site(config_.word_dropout), /*keep_first=*/false);
-    rows.x_ND =
-        model::Embed(table_VD_, rows.packing, positions_, pass.Site(config_.dropout), config_.share_embeddings == "all", kept_N);
+    rows.x_ND = model::Embed(table_VD_, rows.packing, positions_, pass.Site(config_.dropout),
+                             config_.share_embeddings == "all", kept_N);
     return rows;
   }
   at::Tensor Table() const override { return table_VD_; }
@@ -37,16 +39,21 @@ class TextFrontEnd final : public SourceFrontEnd {
 }  // namespace
 
 void CheckOptionsOfTask(const ModelConfig& config) {
-  const auto refuse = [&](const std::string& field, const std::string& value, const std::string& owner, const std::string& remedy) {
-    throw std::invalid_argument(field + " is " + value + ", which task.kind \"" + config.task + "\" has no use for: it belongs to " +
-                                owner + ". " + remedy);
+  const auto refuse = [&](const std::string& field, const std::string& value, const std::string& owner,
+                          const std::string& remedy) {
+    throw std::invalid_argument(field + " is " + value + ", which task.kind \"" + config.task +
+                                "\" has no use for: it belongs to " + owner + ". " + remedy);
   };
   if (config.task != "language_model") {
     if (!config.adaptive_cutoffs.empty()) {
-      refuse("model.adaptive_cutoffs", "\"" + std::to_string(config.adaptive_cutoffs[0]) + "...\"", "language_model", "Leave it empty.");
+      std::string cutoffs;
+      for (const int64_t cutoff : config.adaptive_cutoffs)
+        cutoffs += (cutoffs.empty() ? "" : ",") + std::to_string(cutoff);
+      refuse("model.adaptive_cutoffs", cutoffs, "language_model", "Leave it empty.");
     }
     if (config.adaptive_softmax_dropout > 0) {
-      refuse("model.adaptive_softmax_dropout", std::to_string(config.adaptive_softmax_dropout), "language_model", "Write 0.");
+      refuse("model.adaptive_softmax_dropout", std::to_string(config.adaptive_softmax_dropout), "language_model",
+             "Write 0.");
     }
   }
   if (config.task != "speech") {
@@ -57,7 +64,8 @@ void CheckOptionsOfTask(const ModelConfig& config) {
   }
 }
 
-at::Tensor AddEmbedding(const ModelConfig& config, ParameterStore& store, const std::string& name, const std::string& stack, Role role) {
+at::Tensor AddEmbedding(const ModelConfig& config, ParameterStore& store, const std::string& name,
+                        const std::string& stack, Role role) {
   return store.Add(name, {config.vocabulary, config.dim},
                    {{.name = name,
                      .role = role,
@@ -73,7 +81,8 @@ EncoderDecoder::EncoderDecoder(const ModelConfig& config, Construction construct
         return std::make_unique<TextFrontEnd>(c, store, positions);
       }) {}
 
-EncoderDecoder::EncoderDecoder(const ModelConfig& config_in, Construction construction, const FrontEndFactory& front_end)
+EncoderDecoder::EncoderDecoder(const ModelConfig& config_in, Construction construction,
+                               const FrontEndFactory& front_end)
     : TransformerModel(config_in, construction), positions_(config_in.dim) {
   CheckOptionsOfTask(config());
   front_end_ = front_end(config(), store(), positions_);
@@ -106,14 +115,15 @@ std::vector<NamedView> EncoderDecoder::FairseqViews() const {
 }
 
 at::Tensor EncoderDecoder::Encode(const SourceRows& source, Pass& pass) {
-  return encoder_->Forward(source.x_ND, PlanAttention(source.packing, source.packing, config().heads, /*causal=*/false), {}, nullptr, pass);
+  return encoder_->Forward(source.x_ND, PlanAttention(source.packing, source.packing, config().heads, /*causal=*/false),
+                           {}, nullptr, pass);
 }
 
 at::Tensor EncoderDecoder::Forward(const SourceRows& source, const Packing& target, Pass& pass) {
   const at::Tensor memory_MD = Encode(source, pass);
   const at::Tensor kept_N = KeptWords(target, pass.Site(config().word_dropout), /*keep_first=*/true);
-  const at::Tensor x_ND =
-      Embed(target_table_VD_, target, positions_, pass.Site(config().dropout), config().share_embeddings != "none", kept_N);
+  const at::Tensor x_ND = Embed(target_table_VD_, target, positions_, pass.Site(config().dropout),
+                                config().share_embeddings != "none", kept_N);
   return decoder_->Forward(x_ND, PlanAttention(target, target, config().heads, /*causal=*/true), memory_MD,
                            PlanAttention(target, source.packing, config().heads, /*causal=*/false), pass);
 }
@@ -143,8 +153,8 @@ Hypotheses EncoderDecoder::Decode(const Batch& batch, const DecodeOptions& optio
   const at::NoGradGuard no_grad;
   Pass pass(/*training=*/false, nullptr);
   const SourceRows source = front_end_->Embed(batch, pass, /*keep_padding=*/false);
-  IncrementalDecoder decoder(config(), *decoder_, {.target_VD = target_table_VD_, .output_VD = output_table_VD_}, positions_,
-                             Encode(source, pass), source.packing);
+  IncrementalDecoder decoder(config(), *decoder_, {.target_VD = target_table_VD_, .output_VD = output_table_VD_},
+                             positions_, Encode(source, pass), source.packing);
   return BeamSearch(decoder, source.packing.keys, options);
 }
 

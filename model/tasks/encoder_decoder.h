@@ -32,8 +32,8 @@ class SourceFrontEnd {
 class EncoderDecoder final : public TransformerModel {
  public:
   // Adds the front end's parameters to the store.
-  using FrontEndFactory =
-      std::function<std::unique_ptr<SourceFrontEnd>(const ModelConfig& config, ParameterStore& store, Positions& positions)>;
+  using FrontEndFactory = std::function<std::unique_ptr<SourceFrontEnd>(const ModelConfig& config,
+                                                                        ParameterStore& store, Positions& positions)>;
 
   // A model of two sequences of pieces.
   EncoderDecoder(const ModelConfig& config, Construction construction);
@@ -57,11 +57,12 @@ class EncoderDecoder final : public TransformerModel {
   std::unique_ptr<Stack> encoder_, decoder_;
 };
 
-// Throws std::invalid_argument naming the field and the task for an option of `config` that another task has: adaptive_cutoffs
-// and adaptive_softmax_dropout (language_model), SpecAugment's masks (speech).
+// Throws std::invalid_argument naming the field and the task for an option of `config` that another task has:
+// adaptive_cutoffs and adaptive_softmax_dropout (language_model), SpecAugment's masks (speech).
 void CheckOptionsOfTask(const ModelConfig& config);
 
 // A new embedding [V, D], N(0, D^-1/2), with row kPad zero where `role` is kEmbedding.
-at::Tensor AddEmbedding(const ModelConfig& config, ParameterStore& store, const std::string& name, const std::string& stack, Role role);
+at::Tensor AddEmbedding(const ModelConfig& config, ParameterStore& store, const std::string& name,
+                        const std::string& stack, Role role);
 
 }  // namespace strata::model

@@ -5,11 +5,13 @@
 namespace strata::model {
 namespace {
 
-[[maybe_unused]] const bool registered_rouge =
-    RegisterMetric("rouge", {.summary = "F1 of ROUGE-1, ROUGE-2 and ROUGE-L as rouge-score computes them (no stemming, mean over lines), in percent",
-                             .higher_is_better = true,
-                             .decodes = true,
-                             .values = {"rouge1", "rouge2", "rougeL"}});
+[[maybe_unused]] const bool registered_rouge = RegisterMetric(
+    "rouge",
+    {.summary =
+         "F1 of ROUGE-1, ROUGE-2 and ROUGE-L as rouge-score computes them (no stemming, mean over lines), in percent",
+     .higher_is_better = true,
+     .decodes = true,
+     .values = {"rouge1", "rouge2", "rougeL"}});
 
 [[maybe_unused]] const bool registered_headline =
     RegisterTask("headline",

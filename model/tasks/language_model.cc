@@ -1,5 +1,5 @@
-// Language model: one stack that predicts each next token of a text, scored by perplexity. With cut-offs its input and output
-// are adaptive (model/layers/adaptive.h), without them one tied embedding.
+// Language model: one stack that predicts each next token of a text, scored by perplexity. With cut-offs its input and
+// output are adaptive (model/layers/adaptive.h), without them one tied embedding.
 #include <ATen/ATen.h>
 
 #include <optional>
@@ -42,7 +42,8 @@ class LanguageModel final : public TransformerModel {
     Pass pass(/*training=*/false, taps);
     const Packing input = Pack(batch.target_input_BT);
     const at::Tensor x_ND = Forward(input, pass);
-    return Unpack(adaptive_ ? adaptive_->LogProbabilities(x_ND) : at::log_softmax(at::mm(x_ND, table_VD_.t()), 1), input);
+    return Unpack(adaptive_ ? adaptive_->LogProbabilities(x_ND) : at::log_softmax(at::mm(x_ND, table_VD_.t()), 1),
+                  input);
   }
 
   Hypotheses Decode(const Batch& batch, const DecodeOptions& options) override {
@@ -52,9 +53,10 @@ class LanguageModel final : public TransformerModel {
  private:
   void CheckSmoothing() const {
     if (config().adaptive_cutoffs.empty() || config().label_smoothing == 0) return;
-    throw std::invalid_argument("train.label_smoothing is " + std::to_string(config().label_smoothing) +
-                                ", but the adaptive softmax that model.adaptive_cutoffs asks for has no label smoothing. Write "
-                                "train.label_smoothing: 0, or leave model.adaptive_cutoffs empty.");
+    throw std::invalid_argument(
+        "train.label_smoothing is " + std::to_string(config().label_smoothing) +
+        ", but the adaptive softmax that model.adaptive_cutoffs asks for has no label smoothing. Write "
+        "train.label_smoothing: 0, or leave model.adaptive_cutoffs empty.");
   }
 
   at::Tensor Forward(const Packing& input, Pass& pass) {
@@ -65,7 +67,9 @@ class LanguageModel final : public TransformerModel {
     return decoder_->Forward(x_ND, PlanAttention(input, input, config().heads, /*causal=*/true), {}, nullptr, pass);
   }
 
-  void ProfilePass(const Batch& batch, Pass& pass) override { Forward(Pack(batch.target_input_BT, /*keep_padding=*/true), pass); }
+  void ProfilePass(const Batch& batch, Pass& pass) override {
+    Forward(Pack(batch.target_input_BT, /*keep_padding=*/true), pass);
+  }
 
   Positions positions_;
   std::optional<AdaptiveVocabulary> adaptive_;
@@ -73,11 +77,11 @@ class LanguageModel final : public TransformerModel {
   std::unique_ptr<Stack> decoder_;
 };
 
-[[maybe_unused]] const bool registered_perplexity =
-    RegisterMetric("perplexity", {.summary = "perplexity per word, exp(total NLL / (words + line ends)), and NLL in nats a token",
-                                  .higher_is_better = false,
-                                  .decodes = false,
-                                  .values = {"perplexity", "nll"}});
+[[maybe_unused]] const bool registered_perplexity = RegisterMetric(
+    "perplexity", {.summary = "perplexity per word, exp(total NLL / (words + line ends)), and NLL in nats a token",
+                   .higher_is_better = false,
+                   .decodes = false,
+                   .values = {"perplexity", "nll"}});
 
 [[maybe_unused]] const bool registered_language_model =
     RegisterTask("language_model",

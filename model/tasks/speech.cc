@@ -1,9 +1,10 @@
-// Speech recognition (fairseq's s2t_transformer): filter banks of a clip to its transcript, scored by word error rate. Two strided
-// convolutions stand before the encoder.
+// Speech recognition (fairseq's s2t_transformer): filter banks of a clip to its transcript, scored by word error rate.
+// Two strided convolutions stand before the encoder.
 //
-// As in fairseq the convolutions run over clips that are padded with zeros to the batch's longest, and nothing is masked between
-// them: behind a clip's end the first one gives what its bias makes of zeros, and the second reads two frames of that. So the last
-// encoder position of a clip depends, slightly, on whether a longer clip stood in its batch.
+// As in fairseq the convolutions run over clips that are padded with zeros to the batch's longest, and nothing is
+// masked between them: behind a clip's end the first one gives what its bias makes of zeros, and the second reads two
+// frames of that. So the last encoder position of a clip depends, slightly, on whether a longer clip stood in its
+// batch.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -32,7 +33,8 @@ class SpeechFrontEnd final : public SourceFrontEnd {
   SourceRows Embed(const Batch& batch, Pass& pass, bool keep_padding) override {
     CheckBatch(batch);
     at::Tensor features_BSF = batch.source_features_BSF.contiguous();
-    if (pass.training() && masks_.any()) features_BSF = Mask(features_BSF, batch.source_frames, masks_, pass.Site(kAnyRate).seed);
+    if (pass.training() && masks_.any())
+      features_BSF = Mask(features_BSF, batch.source_frames, masks_, pass.Site(kAnyRate).seed);
     const int64_t frames = features_BSF.size(1);
     std::vector<int64_t> lengths;
     for (const int64_t clip : batch.source_frames) lengths.push_back(HalfLength(HalfLength(clip)));
@@ -64,9 +66,10 @@ class SpeechFrontEnd final : public SourceFrontEnd {
 
   void CheckBatch(const Batch& batch) const {
     const at::Tensor& features = batch.source_features_BSF;
-    if (!features.defined() || features.dim() != 3 || features.scalar_type() != at::kFloat ||
+    if (!features.defined() || features.dim() != 3 || !features.is_floating_point() ||
         features.size(0) != static_cast<int64_t>(batch.source_frames.size())) {
-      throw std::invalid_argument("a batch of speech needs float32 features [clips, frames, bins] and the frames of each clip.");
+      throw std::invalid_argument(
+          "a batch of speech needs features [clips, frames, bins] and the frames of each clip.");
     }
     if (features.size(2) != config_.feature_bins) {
       throw std::invalid_argument("the dataset's clips have " + std::to_string(features.size(2)) +
@@ -75,22 +78,24 @@ class SpeechFrontEnd final : public SourceFrontEnd {
     }
     for (const int64_t frames : batch.source_frames) {
       if (frames < 1 || frames > features.size(1)) {
-        throw std::invalid_argument("a clip has " + std::to_string(frames) + " frames in a batch of " + std::to_string(features.size(1)) +
-                                    ".");
+        throw std::invalid_argument("a clip has " + std::to_string(frames) + " frames in a batch of " +
+                                    std::to_string(features.size(1)) + ".");
       }
     }
   }
 
   // Which rows the convolutions compute: the second the encoder's, the first what those read of the padded batch.
-  static std::pair<std::shared_ptr<ConvolutionPlan>, std::shared_ptr<ConvolutionPlan>> PlanConvolutions(const Packing& packing,
-                                                                                                        int64_t frames) {
+  static std::pair<std::shared_ptr<ConvolutionPlan>, std::shared_ptr<ConvolutionPlan>> PlanConvolutions(
+      const Packing& packing, int64_t frames) {
     auto first = std::make_shared<ConvolutionPlan>(), second = std::make_shared<ConvolutionPlan>();
     constexpr int64_t kReach = Convolution::kKernel - Convolution::kPadding;
     for (int64_t b = 0; b < packing.batch; ++b) {
       const int64_t out = packing.begin[b + 1] - packing.begin[b];
       const int64_t between = std::min(HalfLength(frames), (out - 1) * Convolution::kStride + kReach);
-      first->clips.push_back({.in_begin = b * frames, .in_rows = frames, .out_begin = first->out_rows, .out_rows = between});
-      second->clips.push_back({.in_begin = first->out_rows, .in_rows = between, .out_begin = packing.begin[b], .out_rows = out});
+      first->clips.push_back(
+          {.in_begin = b * frames, .in_rows = frames, .out_begin = first->out_rows, .out_rows = between});
+      second->clips.push_back(
+          {.in_begin = first->out_rows, .in_rows = between, .out_begin = packing.begin[b], .out_rows = out});
       first->out_rows += between;
     }
     second->out_rows = packing.rows;
@@ -103,25 +108,25 @@ class SpeechFrontEnd final : public SourceFrontEnd {
   SpecAugment masks_;
 };
 
-[[maybe_unused]] const bool registered_wer =
-    RegisterMetric("wer", {.summary = "word error rate as jiwer computes it, total edits over total reference words, in percent",
-                           .higher_is_better = false,
-                           .decodes = true,
-                           .values = {"wer"}});
+[[maybe_unused]] const bool registered_wer = RegisterMetric(
+    "wer", {.summary = "word error rate as jiwer computes it, total edits over total reference words, in percent",
+            .higher_is_better = false,
+            .decodes = true,
+            .values = {"wer"}});
 
-[[maybe_unused]] const bool registered_speech =
-    RegisterTask("speech",
-                 {.summary = "filter banks of a clip to its transcript, encoder and decoder behind two strided convolutions",
-                  .two_stacks = true,
-                  .share_embeddings = {"decoder", "none"},
-                  .metrics = {"wer"},
-                  .open = OpenClips},
-                 [](const ModelConfig& config, Construction construction) {
-                   return std::make_unique<EncoderDecoder>(
-                       config, construction, [](const ModelConfig& c, ParameterStore& store, Positions& positions) {
-                         return std::make_unique<SpeechFrontEnd>(c, store, positions);
-                       });
-                 });
+[[maybe_unused]] const bool registered_speech = RegisterTask(
+    "speech",
+    {.summary = "filter banks of a clip to its transcript, encoder and decoder behind two strided convolutions",
+     .two_stacks = true,
+     .share_embeddings = {"decoder", "none"},
+     .metrics = {"wer"},
+     .open = OpenClips},
+    [](const ModelConfig& config, Construction construction) {
+      return std::make_unique<EncoderDecoder>(config, construction,
+                                              [](const ModelConfig& c, ParameterStore& store, Positions& positions) {
+                                                return std::make_unique<SpeechFrontEnd>(c, store, positions);
+                                              });
+    });
 
 }  // namespace
 }  // namespace strata::model

@@ -5,8 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -35,13 +35,20 @@ std::map<std::string, at::Tensor> Named(const SequenceModel& model) {
 }
 
 TEST(TasksTest, OptionsOfOtherTasksAreRefused) {
-  for (const auto& [task, change, why] : std::vector<std::tuple<std::string, std::function<void(ModelConfig&)>, std::string>>{
-           {"translation", [](ModelConfig& c) { c.adaptive_cutoffs = {9}; }, "model.adaptive_cutoffs is \"9...\", which task.kind \"translation\""},
-           {"headline", [](ModelConfig& c) { c.adaptive_softmax_dropout = 0.2; }, "belongs to language_model. Write 0."},
+  for (const auto& [task, change, why] :
+       std::vector<std::tuple<std::string, std::function<void(ModelConfig&)>, std::string>>{
+           {"translation",
+            [](ModelConfig& c) {
+              c.adaptive_cutoffs = {9, 15};
+            },
+            "model.adaptive_cutoffs is 9,15, which task.kind \"translation\""},
+           {"headline", [](ModelConfig& c) { c.adaptive_softmax_dropout = 0.2; },
+            "belongs to language_model. Write 0."},
            {"translation", [](ModelConfig& c) { c.time_masks = 2; }, "train.time_masks is 2"},
            {"language_model", [](ModelConfig& c) { c.frequency_masks = 2; }, "belongs to speech"},
            {"language_model", [](ModelConfig& c) { c.encoder_layers = 3; }, "has a decoder only"},
-           {"language_model", [](ModelConfig& c) { c.share_embeddings = "none"; }, "model.share_embeddings is \"none\""},
+           {"language_model", [](ModelConfig& c) { c.share_embeddings = "none"; },
+            "model.share_embeddings is \"none\""},
            {"language_model", [](ModelConfig& c) { c.adaptive_cutoffs = {9, kSmallVocabulary}; }, "below that"},
            {"language_model", [](ModelConfig& c) { c.label_smoothing = 0.1; }, "Write train.label_smoothing: 0"},
            {"speech", [](ModelConfig& c) { c.share_embeddings = "all"; }, "model.share_embeddings is \"all\""},
@@ -116,7 +123,8 @@ TEST(LanguageModelTest, ContextCountsNothing) {
     window.target_BT = batch.target_BT.clone();
     window.target_BT.narrow(1, 0, 2).fill_(kPad);
     // What is left: 16 and the end of the first sentence, 6, 21 and the end of the second.
-    const double expected = -(log_p[0][2][16] + log_p[0][3][kEos] + log_p[1][2][6] + log_p[1][3][21] + log_p[1][4][kEos]).item<double>();
+    const double expected =
+        -(log_p[0][2][16] + log_p[0][3][kEos] + log_p[1][2][6] + log_p[1][3][21] + log_p[1][4][kEos]).item<double>();
     EXPECT_NEAR(model->Loss(window, false).nll.item<double>(), expected, 1e-4);
     EXPECT_TRUE(at::equal(model->Logits(window), log_p));
   }
@@ -136,25 +144,32 @@ TEST(LanguageModelTest, StartsAsTheAuthorsDoes) {
   config.decoder_layers = 1;
   const auto model = SmallModel(config);
   const auto tensors = Named(*model);
-  const auto table = [&](int band) { return tensors.at("decoder.embed_tokens.embeddings." + std::to_string(band) + ".0.weight"); };
-  const auto projection = [&](int band) { return tensors.at("decoder.embed_tokens.embeddings." + std::to_string(band) + ".1.weight"); };
+  const auto table = [&](int band) {
+    return tensors.at("decoder.embed_tokens.embeddings." + std::to_string(band) + ".0.weight");
+  };
+  const auto projection = [&](int band) {
+    return tensors.at("decoder.embed_tokens.embeddings." + std::to_string(band) + ".1.weight");
+  };
   for (const int band : {0, 1, 2}) {
     const int64_t width = 256 >> band;
     ASSERT_EQ(table(band).sizes(), at::IntArrayRef({1000, width}));
     ASSERT_EQ(projection(band).sizes(), at::IntArrayRef({256, width}));
-    const double deviation = 1 / std::sqrt(static_cast<double>(width)), bound = std::sqrt(6.0 / static_cast<double>(256 + width));
+    const double deviation = 1 / std::sqrt(static_cast<double>(width)),
+                 bound = std::sqrt(6.0 / static_cast<double>(256 + width));
     EXPECT_NEAR(table(band).std().item<double>(), deviation, 0.02 * deviation) << band;
     EXPECT_EQ(table(band)[kPad].abs().max().item<double>(), 0) << band;
     EXPECT_LE(projection(band).abs().max().item<double>(), bound);
     EXPECT_NEAR(projection(band).std().item<double>(), bound / std::sqrt(3.0), 0.02 * bound) << band;
   }
-  EXPECT_LE(tensors.at("decoder.adaptive_softmax.head.class_proj.weight").abs().max().item<double>(), std::sqrt(6.0 / 258));
+  EXPECT_LE(tensors.at("decoder.adaptive_softmax.head.class_proj.weight").abs().max().item<double>(),
+            std::sqrt(6.0 / 258));
   const auto aliases = model->Aliases();
-  EXPECT_THAT(aliases, ::testing::Contains(std::pair<std::string, std::string>("decoder.adaptive_softmax.tail.1.2.weight",
-                                                                               "decoder.embed_tokens.embeddings.2.0.weight")));
+  EXPECT_THAT(aliases, ::testing::Contains(std::pair<std::string, std::string>(
+                           "decoder.adaptive_softmax.tail.1.2.weight", "decoder.embed_tokens.embeddings.2.0.weight")));
 }
 
-// What fairseq computes over the padded batch: two convolutions with their gated linear units, nothing masked between them.
+// What fairseq computes over the padded batch: two convolutions with their gated linear units, nothing masked between
+// them.
 at::Tensor Subsample(const SequenceModel& model, const at::Tensor& features_BSF) {
   const auto tensors = Named(model);
   at::Tensor x = features_BSF.transpose(1, 2);
@@ -194,8 +209,9 @@ TEST(SpeechTest, TakesTheNamesOfItsUpstream) {
   config.share_embeddings = "none";
   std::set<std::string> names;
   for (const NamedView& view : SmallModel(config)->FairseqViews()) names.insert(view.name);
-  EXPECT_THAT(names, ::testing::IsSupersetOf({"encoder.subsample.conv_layers.1.bias", "encoder.transformer_layers.0.fc1.weight",
-                                              "decoder.output_projection.weight", "decoder.layers.2.fc1.weight"}));
+  EXPECT_THAT(
+      names, ::testing::IsSupersetOf({"encoder.subsample.conv_layers.1.bias", "encoder.transformer_layers.0.fc1.weight",
+                                      "decoder.output_projection.weight", "decoder.layers.2.fc1.weight"}));
 }
 
 TEST(SpeechTest, MasksInTrainingOnlyAndTheSameForASeed) {
@@ -227,9 +243,12 @@ TEST(SpeechTest, RefusesFeaturesOfAnotherKind) {
     }
     return "it was taken";
   };
-  EXPECT_THAT(why([](Batch& b) { b.source_features_BSF = at::zeros({3, 17, 80}); }),
+  EXPECT_THAT(why([](Batch& b) {
+                b.source_features_BSF = at::zeros({3, 17, 80});
+              }),
               HasSubstr("clips have 80 filter banks, but this model was made for 6"));
-  EXPECT_THAT(why([](Batch& b) { b.source_features_BSF = at::Tensor(); }), HasSubstr("needs float32 features"));
+  EXPECT_THAT(why([](Batch& b) { b.source_features_BSF = at::Tensor(); }),
+              HasSubstr("a batch of speech needs features"));
   EXPECT_THAT(why([](Batch& b) { b.source_frames[1] = 18; }), HasSubstr("a clip has 18 frames in a batch of 17"));
   EXPECT_THAT(why([](Batch& b) { b.source_frames[2] = 0; }), HasSubstr("a clip has 0 frames"));
 }

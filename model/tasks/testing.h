@@ -57,7 +57,8 @@ inline Batch SmallBatch(const std::string& task) {
     batch.source_frames = {17, 11, 1};
     at::Generator generator = at::detail::createCPUGenerator(9);
     batch.source_features_BSF = at::zeros({3, 17, kSmallBins});
-    for (int64_t b = 0; b < 3; ++b) batch.source_features_BSF[b].narrow(0, 0, batch.source_frames[b]).normal_(0, 1, generator);
+    for (int64_t b = 0; b < 3; ++b)
+      batch.source_features_BSF[b].narrow(0, 0, batch.source_frames[b]).normal_(0, 1, generator);
   } else if (DescribeTask(task).two_stacks) {
     batch.source_BS = Tokens({{7, 9, 11, 13, kEos}, {5, 6, kEos, kPad, kPad}, {kEos, kPad, kPad, kPad, kPad}});
   }
