@@ -73,7 +73,7 @@ TEST(CompareTest, OtherBatchesAreToldLoudly) {
 
 TEST(ParseInitialisationTest, ReadsWhatATrainerWrites) {
   const auto read = ParseInitialisation(
-      "t1", R"({"seed": 1, "batches_sha256": "b", "tensors": [{"name": "x", "initialiser": "constant(1)", "shape": [2, 3], "sha256": "h"}]})");
+      "t1", R"json({"seed": 1, "batches_sha256": "b", "tensors": [{"name": "x", "initialiser": "constant(1)", "shape": [2, 3], "sha256": "h"}]})json");
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->tensors.at("x").shape, "2 x 3");
   EXPECT_THAT(ParseInitialisation("t1", "{}").status().message(), HasSubstr("The initialisation of t1"));
