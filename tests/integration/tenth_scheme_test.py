@@ -51,7 +51,7 @@ def main():
     here = Cluster.from_arguments()
     here.home.rmdir()
     name, text = example()
-    scheme = re.search(r'REGISTER_SCHEME\("(\w+)"', text).group(1)
+    scheme = re.search(r'REGISTER_SCHEME\(\s*"(\w+)"', text).group(1)
     assert scheme not in here.strata("spec", "explain", "model.scheme").stdout, f"this build has {scheme} already"
     folder = here.build.parent / (here.build.name + "-tenth-scheme-source")
     folder.mkdir(exist_ok=True)
