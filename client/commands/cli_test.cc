@@ -155,6 +155,18 @@ TEST_F(CliWithCoordinatorTest, SubmitSaysWhatItWillTakeAndSendsTheSameRequestAga
   EXPECT_EQ(coordinator_.created()[0].spec().base().train().updates(), 20);
 }
 
+TEST_F(CliWithCoordinatorTest, ProbeSubmitsProbesAndRanksWhatTheyShow) {
+  Write("grid.yaml", kGrid);
+  const Outcome outcome = Run("probe grid.yaml");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  ASSERT_EQ(coordinator_.created().size(), 1u);
+  EXPECT_TRUE(coordinator_.created()[0].spec().probe_only());
+  EXPECT_THAT(outcome.out, testing::AllOf(HasSubstr("post_ln"), HasSubstr("18L-18L"), HasSubstr("7.5"), HasSubstr("healthy")));
+  const auto json = nlohmann::json::parse(Run("probe grid.yaml --output json").out);
+  EXPECT_EQ(json["ranking"][0]["spread"], 7.5);
+  EXPECT_EQ(json["ranking"][0]["finding"], "healthy");
+}
+
 TEST_F(CliWithCoordinatorTest, DryRunStoresNothing) {
   Write("grid.yaml", kGrid);
   EXPECT_EQ(Run("submit grid.yaml --dry-run").status, 0);

@@ -165,6 +165,7 @@ absl::StatusOr<std::vector<Row>> MakeRows(const v1::PlanExperimentResponse& resp
       }
     }
     row.key = ModelKey(trial.spec(), row.vocabulary);
+    if (row.key.empty()) return absl::InternalError("The coordinator planned a trial without all of its fields: it is of another version.");
     rows.push_back(row);
   }
   return rows;
