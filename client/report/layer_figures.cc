@@ -95,8 +95,8 @@ Figure PlacesFigure(const Report& report, const std::string& depth, const std::s
     if (result.trial.spec().model().depth() != depth) continue;
     const auto norms = NormsAtPlaces(result, stack);
     for (const auto& [layer, values] : norms) {
-      const bool last = layer == norms.rbegin()->first;
-      if ((which == Places::kLast && !last) || (which == Places::kAllButLast && last && norms.size() > 1)) continue;
+      const bool last = layer == LayersOf(result.trial.spec(), stack);
+      if ((which == Places::kLast && !last) || (which == Places::kAllButLast && last)) continue;
       panels[layer].lines.push_back(PlacesLine(report, result, values, named));
     }
   }
