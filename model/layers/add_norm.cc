@@ -212,7 +212,7 @@ class CombineFunction : public torch::autograd::Function<CombineFunction> {
       using T = decltype(zero);
       const std::vector<const T*> from = Pointers<T>(saved);
       const typename Kernels<T>::Combine call{
-          .count = inputs.size(), .inputs = from.data(), .weights = Row<T>(weights, row), .out = MutableData<T>(out)};
+          .count = static_cast<int64_t>(inputs.size()), .inputs = from.data(), .weights = Row<T>(weights, row), .out = MutableData<T>(out)};
       GetKernels<T>().combine(call, 0, out.numel());
     });
     saved.push_back(weights);

@@ -103,7 +103,7 @@ absl::Status ExperimentService::Create(const v1::CreateExperimentRequest& reques
 }
 
 absl::Status ExperimentService::Plan(const v1::PlanExperimentRequest& request, v1::PlanExperimentResponse& response) {
-  const PlanOptions options{.force = request.force(), .unregistered_datasets = true};
+  const PlanOptions options{.force = request.force(), .plan_only = true};
   auto submission = PlanSubmission(request.spec(), options, registry_json_, coordinator_.store());
   if (!submission.ok()) return submission.status();
   for (PlannedTrial& planned : submission->trials) {

@@ -126,12 +126,12 @@ absl::StatusOr<PlannedTrial> TrialPlanner::Plan(const v1::TrialSpec& base, const
   if (absl::Status status = base::ApplyDefaults(trial.spec); !status.ok()) return status;
   if (absl::Status status = base::Canonicalize(trial.spec); !status.ok()) return status;
   if (absl::Status status = base::ValidateFields(trial.spec, registry_json); !status.ok()) return status;
-  if (absl::Status status = CheckWhatThisVersionCannotDo(trial.spec); !status.ok()) return status;
+  if (absl::Status status = CheckWhatThisVersionCannotDo(trial.spec); !status.ok() && !options.plan_only) return status;
   const auto json = base::ToCanonicalJson(trial.spec);
   if (!json.ok()) return json.status();
   trial.spec_json = *json;
   const auto dataset = FindDatasetOf(trial.spec, store);
-  if (absl::IsFailedPrecondition(dataset.status()) && options.unregistered_datasets) return PlanOwnJobs(trial), trial;
+  if (absl::IsFailedPrecondition(dataset.status()) && options.plan_only) return PlanOwnJobs(trial), trial;
   if (!dataset.ok()) return dataset.status();
   const auto manifest = nlohmann::json::parse(dataset->manifest, nullptr, false);
   if (absl::Status status = CheckAgainstDataset(trial.spec, manifest); !status.ok()) return status;

@@ -56,8 +56,8 @@ struct PlannedTrial {
 };
 
 struct PlanOptions {
-  bool force = false;                  // nothing is reused
-  bool unregistered_datasets = false;  // are no error
+  bool force = false;      // nothing is reused
+  bool plan_only = false;  // datasets that are not registered are no error, nor is what this version cannot run yet
 };
 
 // Reads the store. `extended`: the experiment that is extended, or null.

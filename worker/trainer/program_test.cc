@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <fstream>
+#include <map>
 
 #include "worker/trainer/testing.h"
 
@@ -65,7 +66,9 @@ TEST_F(ProgramTest, TrainsEvaluatesAndProbes) {
   EXPECT_EQ(row.at("update"), 24);
   for (const char* name : {"bleu", "bleu_precision_1", "bleu_precision_4", "bleu_brevity_penalty"})
     EXPECT_TRUE(row.at("scalars").contains(name)) << name;
-  EXPECT_EQ(OfType(events, "artifact").back().at("file"), "hypotheses.txt");
+  std::vector<std::string> files;
+  for (const json& artifact : OfType(events, "artifact")) files.push_back(artifact.at("file"));
+  EXPECT_THAT(files, ::testing::IsSupersetOf({"hypotheses.txt", "sentence_scores.jsonl"}));
   std::ifstream hypotheses(folder_ / "out/hypotheses.txt");
   int lines = 0;
   for (std::string line; std::getline(hypotheses, line);) ++lines;
@@ -73,8 +76,13 @@ TEST_F(ProgramTest, TrainsEvaluatesAndProbes) {
 
   ASSERT_EQ(Run("probe", {"--attempt", "3"}).status, 0);
   const json probe = OfType(Events(), "measurements").back();
-  ASSERT_THAT(probe.at("vectors"), SizeIs(2));
-  EXPECT_THAT(probe.at("vectors")[0].at("values"), SizeIs(2));
+  std::map<std::string, size_t> lengths;  // of the decoder's vectors
+  for (const json& vector : probe.at("vectors")) {
+    if (vector.at("stack") == "decoder") lengths[vector.at("name")] = vector.at("values").size();
+  }
+  for (const char* name : {"gradient_norm_output", "gradient_norm_parameters", "similarity_to_last", "layer_verdict", "variance_ffn"})
+    EXPECT_EQ(lengths[name], 2u) << name;
+  EXPECT_EQ(lengths["similarity"], 4u);
 }
 
 TEST_F(ProgramTest, SmallBatchesSummedAreOneLargeBatch) {

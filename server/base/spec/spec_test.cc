@@ -44,10 +44,12 @@ TEST(FieldTest, EveryDefaultAndExampleObeysItsRule) {
     EXPECT_TRUE(!field.rule->default_value().empty() || !field.rule->example().empty())
         << field.path << " has neither default nor example";
     for (const std::string& text : {field.rule->default_value(), field.rule->example()}) {
-      if (!text.empty()) EXPECT_TRUE(SetField(spec, field.path, text).ok()) << field.path << " " << text;
+      if (text.empty()) continue;
+      EXPECT_TRUE(SetField(spec, field.path, text).ok()) << field.path << " " << text;
     }
-    if (field.rule->has_default_value())
+    if (field.rule->has_default_value()) {
       EXPECT_TRUE(SetField(spec, field.path, field.rule->default_value()).ok()) << field.path;
+    }
     EXPECT_FALSE(CommentOf(field.descriptor->full_name()).empty()) << field.path;
     EXPECT_TRUE(field.descriptor->has_presence()) << field.path;
   }
