@@ -110,7 +110,8 @@ Fields FieldsOf(EvaluateSpec& s) {
           Text("length_penalties", s.length_penalties),
           Integer("n_best", s.n_best, 1, 256),
           Integer("window_tokens", s.window_tokens, 0, 1e6),
-          Integer("context_tokens", s.context_tokens, 0, 1e6)};
+          Integer("context_tokens", s.context_tokens, 0, 1e6),
+          Integer("ranks", s.ranks, 1, 1024)};
 }
 
 Fields FieldsOf(DiagnosticsSpec& s) {
@@ -120,7 +121,8 @@ Fields FieldsOf(DiagnosticsSpec& s) {
 }
 
 Fields FieldsOf(ResourcesSpec& s) {
-  return {Integer("ranks", s.ranks, 1, 1024), Integer("threads", s.threads, 1, 256)};
+  return {Integer("ranks", s.ranks, 1, 1024), Integer("threads", s.threads, 1, 256), Integer("min_ranks", s.min_ranks, 0, 1024),
+          Integer("stall_seconds", s.stall_seconds, 0, 86400)};
 }
 
 [[noreturn]] void Refuse(const std::string& path, const std::string& what) {

@@ -53,7 +53,7 @@ struct EvaluateSpec {
   std::string checkpoint;
   int64_t average_last = 0;
   std::string length_penalties;
-  int64_t n_best = 0, window_tokens = 0, context_tokens = 0;
+  int64_t n_best = 0, window_tokens = 0, context_tokens = 0, ranks = 0;
 };
 
 struct DiagnosticsSpec {
@@ -63,7 +63,7 @@ struct DiagnosticsSpec {
 };
 
 struct ResourcesSpec {
-  int64_t ranks = 0, threads = 0;
+  int64_t ranks = 0, threads = 0, min_ranks = 0, stall_seconds = 0;
 };
 
 struct TrialSpec {

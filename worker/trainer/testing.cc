@@ -107,10 +107,10 @@ json SmallSpec() {
               "time_mask_frames": 100},
     "evaluate": [{"metric": "bleu", "split": "test", "sentences": 0, "beam": 2, "length_penalty": 1, "max_length_a": 0,
                   "max_length_b": 20, "checkpoint": "final", "average_last": 10, "length_penalties": "", "n_best": 1,
-                  "window_tokens": 0, "context_tokens": 0}],
+                  "window_tokens": 0, "context_tokens": 0, "ranks": 1}],
     "diagnostics": {"gradient_norms_every": 4, "location_layers": "", "locations_every": 0, "similarity_every": 0,
                     "variances_every": 0},
-    "resources": {"ranks": 1, "threads": 1}})");
+    "resources": {"ranks": 1, "threads": 1, "min_ranks": 0, "stall_seconds": 0}})");
 }
 
 void WriteJson(const fs::path& file, const json& value) { std::ofstream(file) << value.dump(1) << "\n"; }
