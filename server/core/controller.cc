@@ -21,12 +21,26 @@ Controller::Controller(ControllerOptions options, State state, absl::Time now)
     Index(job);
   }
   for (const auto& [key, attempt] : state_.attempts) {
-    if (attempt.live()) Open(attempt, now);
+    const Job& job = state_.jobs.at(key.first);
+    const auto ranks = static_cast<int32_t>(attempt.places.size());
+    if (attempt.live()) {
+      Open(attempt, now);
+      if (job.state == JobState::kRunning && ranks < job.ranks) small_since_[key] = now;
+    } else if (ranks > 1 && (attempt.outcome == "failed" || attempt.outcome == "fenced") &&
+               now - attempt.end_time < options_.tell_within) {
+      awaited_[key] = now + options_.tell_within;
+    }
   }
 }
 
+Attempt* Controller::Find(const AttemptKey& key) {
+  if (const auto at = state_.attempts.find(key); at != state_.attempts.end()) return &at->second;
+  const auto at = ended_gangs_.find(key);
+  return at == ended_gangs_.end() ? nullptr : &at->second;
+}
+
 void Controller::Index(const Job& job) {
-  if (job.state == JobState::kQueued) queue_.insert({job.order, job.name});
+  if (job.state == JobState::kQueued) queue_.insert(KeyOf(job));
   if (!job.upstream.empty()) dependents_[job.upstream].insert(job.name);
 }
 
@@ -96,11 +110,19 @@ std::vector<WorkerAssignment> Controller::Assignments(const std::string& worker)
       if (place.worker == worker) assignment.ranks.push_back(place);
     }
     assignment.world_size = static_cast<int32_t>(attempt.places.size());
-    assignment.stop = state_.jobs.at(key.first).state == JobState::kCancelling;
+    const bool cancelling = state_.jobs.at(key.first).state == JobState::kCancelling;
+    assignment.stop = cancelling || !attempt.stop_reason.empty();
+    assignment.checkpoint = assignment.stop && !cancelling;
     assignment.rendezvous = attempt.rendezvous;
     assignments.push_back(std::move(assignment));
   }
   return assignments;
+}
+
+bool Controller::Leaves(const std::string& name) const {
+  const auto worker = state_.workers.find(name);
+  if (worker == state_.workers.end() || !worker->second.draining) return false;
+  return worker->second.state == WorkerState::kReady && desks_.at(name).assigned.empty();
 }
 
 int64_t Controller::Generation(const std::string& worker) const {
@@ -136,7 +158,7 @@ void Controller::Recall(const std::vector<Job>& jobs, const std::vector<Attempt>
 Snapshot Controller::WorkersView(absl::Time now) const {
   Snapshot view;
   for (const auto& [name, worker] : state_.workers) {
-    if (worker.state != WorkerState::kReady) continue;
+    if (worker.state != WorkerState::kReady || worker.cordoned) continue;
     const Desk& desk = desks_.at(name);
     WorkerRoom room{.name = name, .slots = static_cast<int32_t>(worker.slots.size())};
     std::set<int32_t> taken;
@@ -163,19 +185,20 @@ Snapshot Controller::View(absl::Time now) const {
   }
   // Jobs behind those that take or claim all that is free cannot be placed: they need not be looked at.
   for (auto at = queue_.begin(); at != queue_.end() && free > 0; ++at) {
-    const Job& job = state_.jobs.at(at->second);
+    const Job& job = state_.jobs.at(std::get<2>(*at));
     QueuedJob queued{.job = &job};
     if (!job.upstream.empty()) {
       const auto upstream = state_.jobs.find(job.upstream);
       if (upstream != state_.jobs.end()) queued.upstream = &upstream->second;
     }
-    if (!Eligible(queued, now) || job.ranks > slots) continue;
+    const int32_t least = LeastRanks(job);
+    if (!Eligible(queued, now) || least > slots) continue;
     if (const auto last = state_.attempts.find({job.name, job.attempts});
         !job.cause.empty() && last != state_.attempts.end()) {
       queued.avoid = last->second.places.front().worker;
     }
     view.queue.push_back(std::move(queued));
-    free -= job.ranks;
+    free -= least;
   }
   return view;
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,10 @@ struct ControllerOptions {
   // A step this long after the last tick, or this long before it, means that the clock jumped or the machine slept:
   // every lease is then good for one lease duration more. Ticks must come much more often. Zero: half a lease.
   absl::Duration jump = absl::ZeroDuration();
+  // An attempt with fewer ranks than its job would like, that has run so long, is stopped to go on with more.
+  absl::Duration grow_after = absl::Minutes(1);
+  // So long, after a gang's end, its workers are waited for to tell where its ranks stood.
+  absl::Duration tell_within = absl::Seconds(15);
   absl::Duration forget_workers_after = absl::Hours(24);  // LOST and GONE ones leave the list
 };
 
@@ -69,6 +74,8 @@ class Controller {
 
   // All that should run on `worker`. `generation` rises whenever the answer changes.
   std::vector<WorkerAssignment> Assignments(const std::string& worker) const;
+  // Is the worker drained: should its agent sign off and end?
+  bool Leaves(const std::string& worker) const;
   int64_t Generation(const std::string& worker) const;
 
   // For a job that is QUEUED: place among the eligible ones from 1 (0: not eligible), and why it waits, as a sentence.
@@ -77,6 +84,10 @@ class Controller {
     std::string reason;
   };
   Waiting WhyWaiting(const std::string& job, absl::Time now) const;
+
+  // FailedPrecondition "INFEASIBLE: ..." where even the fewest ranks that the job may have are more than all connected
+  // workers have slots: which field, what there is, the remedy. OK while no worker is connected.
+  absl::Status CheckFeasible(const Job& job) const;
 
   // Some jobs in final states may leave memory: those of experiments that are done. The store keeps them.
   void Forget(const std::vector<std::string>& jobs);
@@ -98,6 +109,11 @@ class Controller {
     absl::Time barred_until = absl::InfinitePast();  // it seems to shut down: nothing new until then
   };
 
+  // Higher priority first, then first come.
+  using QueueKey = std::tuple<int32_t, int64_t, std::string>;
+  static QueueKey KeyOf(const Job& job) { return {-job.priority, job.order, job.name}; }
+
+  Attempt* Find(const AttemptKey& key);               // the last of its job, or a gang that is still waited for
   void Index(const Job& job);                         // enters it into queue_ and dependents_
   void Open(const Attempt& attempt, absl::Time now);  // enters a live one at its workers' desks
   int64_t NextGeneration(Desk* desk, absl::Time now) const;
@@ -107,7 +123,10 @@ class Controller {
   ControllerOptions options_;
   State state_;
   std::map<std::string, Desk> desks_;
-  std::set<std::pair<int64_t, std::string>> queue_;  // QUEUED jobs by order
+  std::set<QueueKey> queue_;                      // QUEUED jobs
+  std::map<AttemptKey, absl::Time> small_since_;  // running ones that could have more ranks; since when they run
+  std::map<AttemptKey, absl::Time> awaited_;      // gangs that have ended, until when their workers are waited for
+  std::map<AttemptKey, Attempt> ended_gangs_;     // those of them whose job is at a later attempt
   std::map<std::string, std::set<std::string>> dependents_;
   absl::Time last_tick_;
   int64_t next_order_ = 1;

@@ -38,6 +38,7 @@ absl::Status ControllerRules::On(const RankStarted& event) {
   if (attempt.ranks_up == static_cast<int32_t>(attempt.places.size()) &&
       c_.state_.jobs.at(event.job).state == JobState::kPending) {
     Move(Changed(event.job), JobEvent::kRanksUp);
+    if (attempt.ranks_up < c_.state_.jobs.at(event.job).ranks) c_.small_since_[key] = now_;
   }
   return absl::OkStatus();
 }
@@ -63,9 +64,12 @@ absl::Status ControllerRules::On(const CheckpointAcknowledged& event) {
 // was ended without it or is no longer the job's last. The agent may drop the attempt either way.
 absl::Status ControllerRules::On(const AttemptCompleted& event) {
   const AttemptKey key{event.job, event.attempt};
-  const auto found = c_.state_.attempts.find(key);
-  if (found != c_.state_.attempts.end() && HasCompleted(found->second, event.worker)) return absl::OkStatus();
+  if (Tell(event)) return absl::OkStatus();
+  if (const Attempt* known = c_.Find(key); known != nullptr && HasCompleted(*known, event.worker)) {
+    return absl::OkStatus();
+  }
   if (const absl::Status status = c_.CheckAttempt(event.job, event.attempt); !status.ok()) return status;
+  const auto found = c_.state_.attempts.find(key);
   const auto& places = found->second.places;
   if (std::none_of(places.begin(), places.end(),
                    [&](const RankPlace& place) { return place.worker == event.worker; })) {
@@ -79,12 +83,16 @@ absl::Status ControllerRules::On(const AttemptCompleted& event) {
         absl::StrCat("outcome: \"", event.outcome, "\" is none. Use succeeded, diverged, stopped or failed."));
   }
   Close(Changed(key), event.worker);
+  Note(found->second, event);
   if (c_.state_.jobs.at(event.job).state == JobState::kCancelling) {
     if (AllDone(found->second)) CancelEnded(key);
   } else if (stopped) {
-    // Nobody here asked for it: the agent is shutting down and will sign off, so nothing new goes there for a while.
-    c_.desks_[event.worker].barred_until = now_ + c_.options_.lease_duration;
-    Requeue(key, absl::StrCat("Worker ", event.worker, " stopped it while shutting down."));
+    if (found->second.stop_reason.empty()) {
+      // Nobody here asked for it: the agent is shutting down and will sign off, so nothing new goes there for a while.
+      c_.desks_[event.worker].barred_until = now_ + c_.options_.lease_duration;
+      Stop(key, absl::StrCat("Worker ", event.worker, " stopped it while shutting down."));
+    }
+    if (AllDone(found->second)) Requeue(key, std::string(found->second.stop_reason));
   } else if (!succeeded && !diverged) {
     if (event.fall_back_to.has_value()) Changed(event.job).checkpoint_update = *event.fall_back_to;
     Fail(key, "failed", event.cause, event.message, event.fall_back_to.has_value());
@@ -104,6 +112,7 @@ void ControllerRules::Begin(const Placement& placement) {
   Move(job, JobEvent::kPlaced);
   const AttemptKey last{job.name, job.attempts};
   if (attempts_.erase(last) > 0) replaced_.push_back(c_.state_.attempts.at(last));
+  if (c_.awaited_.contains(last)) c_.ended_gangs_[last] = std::move(c_.state_.attempts.at(last));
   c_.state_.attempts.erase(last);
   ++job.attempts;
   job.cause.clear();
@@ -135,6 +144,7 @@ void ControllerRules::End(const AttemptKey& key, std::string_view outcome, std::
   attempt.cause = cause;
   attempt.message = message;
   attempt.end_time = now_;
+  c_.small_since_.erase(key);
   for (const RankPlace& place : attempt.places) {
     if (c_.desks_[place.worker].assigned.erase(key) > 0) Touch(place.worker);
   }
@@ -159,10 +169,11 @@ void ControllerRules::Fail(const AttemptKey& key, std::string_view outcome, std:
                       job.checkpoint_update < 0 ? "No older one is left: it begins anew."
                                                 : absl::StrCat("It goes on from update ", job.checkpoint_update, "."));
     }
-    return;
+  } else {
+    if (mends) absl::StrAppend(&job.message, message.empty() ? "" : " ", "Given up after ", job.failures, " failures.");
+    CancelDependents(job, false);
   }
-  if (mends) absl::StrAppend(&job.message, message.empty() ? "" : " ", "Given up after ", job.failures, " failures.");
-  CancelDependents(job, false);
+  Await(key);
 }
 
 void ControllerRules::Requeue(const AttemptKey& key, const std::string& message) {

@@ -1,4 +1,4 @@
-// What people ask for: submit, cancel, retry. And how a job moves.
+// What people ask for: submit, cancel, retry, hold, release. And how a job moves.
 #include "absl/strings/str_cat.h"
 #include "server/core/controller_rules.h"
 
@@ -46,6 +46,7 @@ absl::Status ControllerRules::On(const JobsSubmitted& event) {
       return absl::InvalidArgumentError(
           absl::StrCat(job.name, ": ranks is ", job.ranks, ". A job needs at least one."));
     }
+    if (const absl::Status feasible = c_.CheckFeasible(job); !feasible.ok()) return feasible;
   }
   for (const Job& job : event.jobs) {
     if (!job.upstream.empty() && !names.contains(job.upstream) && !c_.state_.jobs.contains(job.upstream)) {
@@ -127,10 +128,32 @@ absl::Status ControllerRules::On(const RetryRequested& event) {
   return absl::OkStatus();
 }
 
+absl::Status ControllerRules::On(const HoldRequested& event) {
+  const auto found = c_.state_.jobs.find(event.job);
+  if (found == c_.state_.jobs.end()) return absl::NotFoundError(absl::StrCat("there is no job ", event.job));
+  if (IsFinal(found->second.state)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(event.job, " has ended already: it is ", Name(found->second.state), "."));
+  }
+  if (found->second.held) return absl::OkStatus();
+  Changed(event.job).held = true;
+  room_changed_ = true;  // it may have been the one that the others waited behind
+  return absl::OkStatus();
+}
+
+absl::Status ControllerRules::On(const ReleaseRequested& event) {
+  const auto found = c_.state_.jobs.find(event.job);
+  if (found == c_.state_.jobs.end()) return absl::NotFoundError(absl::StrCat("there is no job ", event.job));
+  if (!found->second.held) return absl::OkStatus();
+  Changed(event.job).held = false;
+  room_changed_ = true;
+  return absl::OkStatus();
+}
+
 void ControllerRules::Move(Job& job, JobEvent event) {
-  if (job.state == JobState::kQueued) c_.queue_.erase({job.order, job.name});
+  if (job.state == JobState::kQueued) c_.queue_.erase(Controller::KeyOf(job));
   job.state = Next(job.state, event).value();
-  if (job.state == JobState::kQueued) c_.queue_.insert({job.order, job.name});
+  if (job.state == JobState::kQueued) c_.queue_.insert(Controller::KeyOf(job));
   job.end_time = IsFinal(job.state) ? now_ : absl::InfiniteFuture();
 }
 

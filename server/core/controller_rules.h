@@ -23,11 +23,17 @@ class ControllerRules {
   absl::Status On(const JobsSubmitted& event);
   absl::Status On(const CancelRequested& event);
   absl::Status On(const RetryRequested& event);
+  absl::Status On(const HoldRequested& event);
+  absl::Status On(const ReleaseRequested& event);
   // controller_workers.cc: workers come, call, go.
   absl::Status On(const WorkerRegistered& event);
   absl::Status On(const WorkerSynchronized& event);
   absl::Status On(const WorkerLeft& event);
   absl::Status On(const Ticked& event);
+  // controller_gangs.cc: attempts that are moved, or go on with more ranks; what gangs tell after their end.
+  absl::Status On(const CordonRequested& event);
+  absl::Status On(const UncordonRequested& event);
+  absl::Status On(const DrainRequested& event);
   // controller_attempts.cc: what attempts report.
   absl::Status On(const RankStarted& event);
   absl::Status On(const RendezvousOpened& event);
@@ -65,13 +71,31 @@ class ControllerRules {
   // them.
   void CancelDependents(const Job& upstream, bool trained_to_end);
 
+  // Its ranks are to stop with a checkpoint; once all have, the job waits for another attempt.
+  void Stop(const AttemptKey& key, const std::string& reason);
+  // Stops what can go on with more ranks, where nobody waits for the slots.
+  void Grow();
+  bool AnyoneWaitsFor(int32_t slots) const;
+  // Stops elastic attempts on a worker that takes no more, where they can go on elsewhere.
+  void MoveElastic(const std::string& worker);
+
+  // A worker's part of a gang that has ended already: where its ranks stood, and a better reason than rank_lost.
+  // False: nothing is waited for from it.
+  bool Tell(const AttemptCompleted& event);
+  void Note(Attempt& attempt, const AttemptCompleted& event);
+  void Amend(Attempt& attempt, const AttemptCompleted& event);
+  // A gang has ended: its message compares where the ranks stood, as soon as all have told.
+  void Await(const AttemptKey& key);
+  void Compare(const AttemptKey& key);
+  void StopWaiting();  // for gangs that took too long to tell
+
   // Releases this worker's part of an attempt.
   void Close(Attempt& attempt, const std::string& worker);
   void Place();
 
   Controller& c_;
   const absl::Time now_;
-  bool room_changed_ = false;
+  bool room_changed_ = false, ticked_ = false;
   std::set<std::string> jobs_, workers_, erased_workers_, wake_;
   std::set<AttemptKey> attempts_;
   std::vector<Attempt> replaced_;  // ended and followed by another in this very step

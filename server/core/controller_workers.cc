@@ -55,12 +55,14 @@ void ControllerRules::Grace(bool backwards) {
     if (worker.state == WorkerState::kReady) worker.lease_end = backwards ? end : std::max(worker.lease_end, end);
   }
   if (backwards) {
-    for (const auto& [order, name] : c_.queue_) {
+    for (const auto& [priority, order, name] : c_.queue_) {
       Job& job = c_.state_.jobs.at(name);
       job.not_before = std::min(job.not_before, now_ + c_.options_.longest_backoff);
     }
     for (auto& [name, desk] : c_.desks_) desk.barred_until = absl::InfinitePast();
   }
+  for (auto& [key, since] : c_.small_since_) since = now_;
+  for (auto& [key, until] : c_.awaited_) until = now_ + c_.options_.tell_within;
   c_.last_tick_ = now_;
 }
 
@@ -86,7 +88,11 @@ absl::Status ControllerRules::On(const WorkerRegistered& event) {
     Fail(key, "failed", "worker_lost",
          absl::StrCat("The agent of worker ", name, " restarted and found no process of it."));
   }
-  Worker& worker = c_.state_.workers[name] = event.worker;
+  Worker& worker = c_.state_.workers[name];
+  const bool cordoned = worker.cordoned, draining = worker.draining;
+  worker = event.worker;
+  worker.cordoned = cordoned;
+  worker.draining = draining;
   ChangedWorker(name);
   worker.state = WorkerState::kReady;
   worker.last_seen = now_;
@@ -145,12 +151,15 @@ absl::Status ControllerRules::On(const Ticked&) {
     c_.desks_.erase(name);
     erased_workers_.insert(name);
   }
-  room_changed_ = true;  // a back-off may be over
+  StopWaiting();
+  room_changed_ = ticked_ = true;  // a back-off may be over
   return absl::OkStatus();
 }
 
 void ControllerRules::LoseWorker(const std::string& name, WorkerState state, std::string_view why) {
-  ChangedWorker(name).state = state;
+  Worker& worker = ChangedWorker(name);
+  worker.state = state;
+  if (state == WorkerState::kGone) worker.draining = false;  // if it comes back, it is cordoned still
   const auto assigned = c_.desks_[name].assigned;
   for (const auto& [key, generation] : assigned) {
     const std::string message = absl::StrCat("Worker ", name, " ", std::string(why), ".");
@@ -170,7 +179,7 @@ Job& ControllerRules::Changed(const std::string& job) {
 
 Attempt& ControllerRules::Changed(const AttemptKey& attempt) {
   attempts_.insert(attempt);
-  return c_.state_.attempts.at(attempt);
+  return *c_.Find(attempt);
 }
 
 Worker& ControllerRules::ChangedWorker(const std::string& worker) {
@@ -185,10 +194,11 @@ void ControllerRules::Touch(const std::string& worker) {
 
 Effects ControllerRules::Finish() {
   if (room_changed_) Place();
+  if (ticked_) Grow();
   Effects effects;
   for (const std::string& name : jobs_) effects.jobs.push_back(c_.state_.jobs.at(name));
   effects.attempts = replaced_;
-  for (const AttemptKey& key : attempts_) effects.attempts.push_back(c_.state_.attempts.at(key));
+  for (const AttemptKey& key : attempts_) effects.attempts.push_back(*c_.Find(key));
   for (const std::string& name : workers_) effects.workers.push_back(c_.state_.workers.at(name));
   effects.erased_workers.assign(erased_workers_.begin(), erased_workers_.end());
   effects.wake = wake_;

@@ -46,6 +46,12 @@ struct CheckpointAcknowledged {
   int32_t attempt = 0;
   int32_t update = 0;
 };
+// The last collective that a rank has begun.
+struct RankPosition {
+  int32_t rank = 0;
+  int64_t sequence = 0;  // from 1; 0: none yet
+  std::string name;
+};
 struct AttemptCompleted {
   std::string job;
   int32_t attempt = 0;
@@ -56,6 +62,7 @@ struct AttemptCompleted {
   // With the cause checkpoint_corrupt: update of the checkpoint to go on from instead; -1: the beginning. Unset: there
   // is nothing to fall back to.
   std::optional<int32_t> fall_back_to;
+  std::vector<RankPosition> positions;  // of this worker's ranks, of an attempt of several
 };
 struct CancelRequested {
   std::string job;
@@ -63,10 +70,28 @@ struct CancelRequested {
 struct RetryRequested {
   std::string job;
 };
+// A person holds a job: no attempt of it begins until it is released.
+struct HoldRequested {
+  std::string job;
+};
+struct ReleaseRequested {
+  std::string job;
+};
+// No further attempt begins on the worker, or again may.
+struct CordonRequested {
+  std::string worker;
+};
+struct UncordonRequested {
+  std::string worker;
+};
+// As cordoned, and what runs there is moved away; then the worker leaves.
+struct DrainRequested {
+  std::string worker;
+};
 struct Ticked {};  // about once a second; the controller notices by itself when the clock jumped
 
-using Event =
-    std::variant<JobsSubmitted, WorkerRegistered, WorkerSynchronized, WorkerLeft, RankStarted, RendezvousOpened,
-                 CheckpointAcknowledged, AttemptCompleted, CancelRequested, RetryRequested, Ticked>;
+using Event = std::variant<JobsSubmitted, WorkerRegistered, WorkerSynchronized, WorkerLeft, RankStarted,
+                           RendezvousOpened, CheckpointAcknowledged, AttemptCompleted, CancelRequested, RetryRequested,
+                           HoldRequested, ReleaseRequested, CordonRequested, UncordonRequested, DrainRequested, Ticked>;
 
 }  // namespace strata::core

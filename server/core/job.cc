@@ -15,11 +15,12 @@ using enum JobState;
 constexpr std::optional<JobState> kNo = std::nullopt;
 
 // Rows: states in the order of JobState; columns: events in the order of JobEvent.
+// A QUEUED job fails when another rank of its last attempt tells late what no new attempt can mend.
 // While CANCELLING every end of the attempt is CANCELLED: a cancellation that was acknowledged holds.
 // clang-format off
 constexpr std::array<std::array<std::optional<JobState>, kEvents>, kStates> kTable = {{
     // placed   up        succeeded   diverged    requeued    failed      cancel       upstream    retry
-    {{kPending, kNo,      kNo,        kNo,        kNo,        kNo,        kCancelled,  kCancelled, kNo}},      // QUEUED
+    {{kPending, kNo,      kNo,        kNo,        kNo,        kFailed,    kCancelled,  kCancelled, kNo}},      // QUEUED
     {{kNo,      kRunning, kSucceeded, kDiverged,  kQueued,    kFailed,    kCancelling, kNo,        kNo}},      // PENDING
     {{kNo,      kNo,      kSucceeded, kDiverged,  kQueued,    kFailed,    kCancelling, kNo,        kNo}},      // RUNNING
     {{kNo,      kNo,      kCancelled, kCancelled, kCancelled, kCancelled, kCancelling, kNo,        kNo}},      // CANCELLING
@@ -54,6 +55,7 @@ constexpr CauseRule kCauses[] = {
     {"rank_lost", true},
     {"crashed", true},
     {"stalled", true},
+    {"rendezvous_failed", true},  // an address that could not be reached may be reached, or another worker's
     {"start_failed", true},
     {"disk_full", true},       // another worker may have room
     {"internal", true},        // a rank whose peer died may say no more than this

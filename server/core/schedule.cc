@@ -58,13 +58,35 @@ class Rooms {
 
 }  // namespace
 
+bool ValidRanks(const Job& job, int32_t ranks) {
+  if (ranks == job.ranks) return true;
+  return job.min_ranks > 0 && job.min_ranks <= ranks && ranks < job.ranks && job.global_batch % ranks == 0;
+}
+
+int32_t LeastRanks(const Job& job) {
+  if (job.min_ranks < 1) return job.ranks;
+  for (int32_t ranks = job.min_ranks; ranks < job.ranks; ++ranks) {
+    if (ValidRanks(job, ranks)) return ranks;
+  }
+  return job.ranks;
+}
+
+int32_t MostRanks(const Job& job, int32_t room) {
+  if (job.ranks <= room) return job.ranks;
+  if (job.min_ranks < 1) return 0;
+  for (int32_t ranks = room; ranks >= job.min_ranks; --ranks) {
+    if (ValidRanks(job, ranks)) return ranks;
+  }
+  return 0;
+}
+
 bool Satisfies(const Job& upstream, const Job& job) {
   return upstream.state == JobState::kSucceeded || (upstream.state == JobState::kDiverged && job.accepts_diverged);
 }
 
 bool Eligible(const QueuedJob& queued, absl::Time now) {
   const Job& job = *queued.job;
-  if (job.state != JobState::kQueued || job.not_before > now) return false;
+  if (job.state != JobState::kQueued || job.held || job.not_before > now) return false;
   if (job.upstream.empty()) return true;
   return queued.upstream != nullptr && Satisfies(*queued.upstream, job);
 }
@@ -75,9 +97,10 @@ Plan Schedule(const Snapshot& snapshot, absl::Time now) {
   for (const QueuedJob& queued : snapshot.queue) {
     if (rooms.free() == 0) break;
     if (!Eligible(queued, now)) continue;
-    if (queued.job->ranks > rooms.slots()) continue;
-    if (queued.job->ranks > rooms.free()) break;
-    plan.placements.push_back({queued.job->name, rooms.Take(queued.job->ranks, queued.avoid)});
+    if (LeastRanks(*queued.job) > rooms.slots()) continue;
+    const int32_t ranks = MostRanks(*queued.job, rooms.free());
+    if (ranks == 0) break;
+    plan.placements.push_back({queued.job->name, rooms.Take(ranks, queued.avoid)});
   }
   return plan;
 }

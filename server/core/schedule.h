@@ -1,12 +1,15 @@
 // What should run where. Pure: the same snapshot gives the same plan.
 //
 // The rules:
-// - A job is eligible when it is QUEUED, its upstream has SUCCEEDED (or DIVERGED, where it accepts that) and its
-// back-off is over.
-// - First come, first served. Gangs are placed whole or not at all, so two half-placed gangs never wait for each other.
+// - A job is eligible when it is QUEUED and not held, its upstream has SUCCEEDED (or DIVERGED, where it accepts that)
+// and its back-off is over.
+// - Higher priority first; first come, first served within one. Gangs are placed whole or not at all, so two
+// half-placed gangs never wait for each other.
 // - A gang that the cluster could hold, but that lacks free slots now, keeps its turn: no later job passes it, however
 // small,
 //   so a gang never starves. Slots stay free for it meanwhile; that is the price.
+// - An elastic job takes the largest valid world size that has room; if not even the least has, it waits like a gang
+//   of that many.
 // - A job with more ranks than all workers have slots is passed by: nobody can say when it could run.
 // - A gang is packed on few workers, and a small job goes where least room is left, to keep large rooms for gangs.
 #pragma once
@@ -34,7 +37,7 @@ struct WorkerRoom {
 };
 
 struct Snapshot {
-  std::vector<QueuedJob> queue;  // first come first
+  std::vector<QueuedJob> queue;  // in their order
   std::vector<WorkerRoom> workers;
 };
 
@@ -48,6 +51,12 @@ struct Plan {
   std::vector<Placement> placements;
   bool operator==(const Plan&) const = default;
 };
+
+// May an attempt of this job have `ranks` ranks? The global batch stays, so they must divide it.
+bool ValidRanks(const Job& job, int32_t ranks);
+// Fewest and most that an attempt may have within `room` slots; 0: none fits.
+int32_t LeastRanks(const Job& job);
+int32_t MostRanks(const Job& job, int32_t room);
 
 // Will an upstream in this state let a job with this `accepts_diverged` run?
 bool Satisfies(const Job& upstream, const Job& job);

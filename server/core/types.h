@@ -32,9 +32,13 @@ struct Job {
   std::string message;
   std::string upstream;  // job that must have succeeded first; empty: none
   bool accepts_diverged =
-      false;          // an upstream that DIVERGED after training to its end will do (on_divergence: continue)
-  int64_t order = 0;  // first come, first served: rises with submission
+      false;             // an upstream that DIVERGED after training to its end will do (on_divergence: continue)
+  int64_t order = 0;     // first come, first served: rises with submission
+  int32_t priority = 0;  // higher ones come first
+  bool held = false;     // by a person: no attempt begins
   int32_t ranks = 1;
+  int32_t min_ranks = 0;     // fewest that an attempt may have; 0: as `ranks`
+  int32_t global_batch = 0;  // batches of one update, over all ranks; what an elastic attempt's ranks must divide
   int32_t attempts = 0;
   int32_t failures = 0;  // counted towards max_attempts; lost workers count, cancellations do not
   int32_t max_attempts = 5;
@@ -52,6 +56,9 @@ struct RankPlace {
   int32_t slot = 0;
   bool up = false;    // its trainer has reported that it started
   bool done = false;  // its worker has completed its part of the attempt; the slot is free again
+  // The last collective that it had begun when it ended: from 1; 0: none; -1: it has not been told.
+  int64_t sequence = -1;
+  std::string collective;
   bool operator==(const RankPlace&) const = default;
 };
 
@@ -68,6 +75,7 @@ struct Attempt {
   std::string rendezvous;  // host:port of rank 0, once known
   int32_t ranks_up = 0;
   int32_t resumed_from = -1;  // update of the checkpoint that it goes on from; -1: from the beginning
+  std::string stop_reason;    // a sentence: why its ranks are to stop with a checkpoint; empty: they go on
   bool live() const { return outcome.empty(); }
   bool operator==(const Attempt&) const = default;
 };
@@ -92,6 +100,8 @@ struct Worker {
   std::string version;
   std::string host;
   std::string advertise_address;
+  bool cordoned = false;  // no further attempt begins there
+  bool draining = false;  // its attempts are being moved away; then it leaves
   bool operator==(const Worker&) const = default;
 };
 

@@ -6,6 +6,8 @@ extern "C" const char strata_migration_0001[];
 extern "C" const unsigned long strata_migration_0001_size;
 extern "C" const char strata_migration_0002[];
 extern "C" const unsigned long strata_migration_0002_size;
+extern "C" const char strata_migration_0003[];
+extern "C" const unsigned long strata_migration_0003_size;
 
 namespace strata::store {
 namespace {
@@ -20,8 +22,10 @@ absl::StatusOr<int64_t> SchemaVersion(Connection& connection) {
 }  // namespace
 
 const std::vector<std::string_view>& Migrations() {
-  static const auto* const migrations = new std::vector<std::string_view>{
-      {strata_migration_0001, strata_migration_0001_size}, {strata_migration_0002, strata_migration_0002_size}};
+  static const auto* const migrations =
+      new std::vector<std::string_view>{{strata_migration_0001, strata_migration_0001_size},
+                                        {strata_migration_0002, strata_migration_0002_size},
+                                        {strata_migration_0003, strata_migration_0003_size}};
   return *migrations;
 }
 

@@ -9,10 +9,16 @@ using nlohmann::json;
 std::string PlacesToJson(const std::vector<core::RankPlace>& places) {
   json list = json::array();
   for (const auto& place : places) {
-    list.push_back(
-        {{"rank", place.rank}, {"worker", place.worker}, {"slot", place.slot}, {"up", place.up}, {"done", place.done}});
+    json item = {
+        {"rank", place.rank}, {"worker", place.worker}, {"slot", place.slot}, {"up", place.up}, {"done", place.done}};
+    if (place.sequence >= 0) {
+      item["sequence"] = place.sequence;
+      item["collective"] = place.collective;
+    }
+    list.push_back(std::move(item));
   }
-  return list.dump();
+  // What a trainer calls its collectives may be no UTF-8; such bytes are replaced, not thrown over.
+  return list.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 std::vector<core::RankPlace> PlacesFromJson(const std::string& text) {
@@ -20,7 +26,7 @@ std::vector<core::RankPlace> PlacesFromJson(const std::string& text) {
   for (const json& item : json::parse(text, nullptr, false)) {
     if (!item.is_object()) continue;
     places.push_back({item.value("rank", 0), item.value("worker", ""), item.value("slot", 0), item.value("up", false),
-                      item.value("done", false)});
+                      item.value("done", false), item.value("sequence", int64_t{-1}), item.value("collective", "")});
   }
   return places;
 }

@@ -59,7 +59,8 @@ Trial ReadTrial(const Query& q, int c) {
 
 #define JOB_COLUMNS                                                                                                 \
   "j.name, j.trial, j.kind, j.state, j.cause, j.message, j.upstream, j.accepts_diverged, j.submit_order, j.ranks, " \
-  "j.attempts, j.failures, j.max_attempts, j.not_before, j.create_time, j.end_time, j.checkpoint_update"
+  "j.attempts, j.failures, j.max_attempts, j.not_before, j.create_time, j.end_time, j.checkpoint_update, "          \
+  "j.priority, j.held, j.min_ranks, j.global_batch"
 core::Job ReadJob(const Query& q, int c) {
   core::Job j;
   j.name = q.Text(c);
@@ -79,6 +80,10 @@ core::Job ReadJob(const Query& q, int c) {
   j.create_time = q.Time(c + 14, absl::UnixEpoch());
   j.end_time = q.Time(c + 15, absl::InfiniteFuture());
   j.checkpoint_update = Int32(q, c + 16);
+  j.priority = Int32(q, c + 17);
+  j.held = q.Int(c + 18) != 0;
+  j.min_ranks = Int32(q, c + 19);
+  j.global_batch = Int32(q, c + 20);
   return j;
 }
 
@@ -86,7 +91,7 @@ TrialJob ReadTrialJob(const Query& q, int c) { return {q.Text(c), q.Text(c + 1),
 
 #define ATTEMPT_COLUMNS                                                                                            \
   "a.job, a.number, a.places, a.start_time, a.end_time, a.outcome, a.cause, a.message, a.rendezvous, a.ranks_up, " \
-  "a.environment, a.resumed_from"
+  "a.environment, a.resumed_from, a.stop_reason"
 AttemptRecord ReadAttempt(const Query& q, int c) {
   AttemptRecord record;
   core::Attempt& a = record.attempt;
@@ -102,6 +107,7 @@ AttemptRecord ReadAttempt(const Query& q, int c) {
   a.ranks_up = Int32(q, c + 9);
   record.environment = q.Text(c + 10);
   if (!q.IsNull(c + 11)) record.resumed_from = Int32(q, c + 11);
+  a.stop_reason = q.Text(c + 12);
   return record;
 }
 
@@ -117,6 +123,8 @@ core::Worker ReadWorker(const Query& q, int c) {
   w.version = q.Text(c + 7);
   w.host = q.Text(c + 8);
   w.advertise_address = q.Text(c + 9);
+  w.cordoned = q.Int(c + 10) != 0;
+  w.draining = q.Int(c + 11) != 0;
   return w;
 }
 
@@ -181,7 +189,8 @@ absl::StatusOr<core::State> LoadState(Connection& db) {
   if (!attempts.status().ok()) return attempts.status();
   Query workers(
       db,
-      "SELECT name, uid, session, slots, state, last_seen, lease_end, version, host, advertise_address FROM workers");
+      "SELECT name, uid, session, slots, state, last_seen, lease_end, version, host, advertise_address, cordoned, "
+      "draining FROM workers");
   while (workers.Next()) {
     core::Worker worker = ReadWorker(workers, 0);
     state.workers.emplace(worker.name, std::move(worker));

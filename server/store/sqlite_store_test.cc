@@ -153,6 +153,39 @@ TEST_F(SqliteStoreTest, IsMigratedFromEverySchemaWithTheOldFileKept) {
   }
 }
 
+TEST_F(SqliteStoreTest, RowsOfTheSchemaBeforeGangsReadAsSingleJobs) {
+  const std::vector<std::string_view>& shipped = Migrations();
+  {
+    auto db = *Connection::Open(path_);
+    ASSERT_TRUE(Migrate(*db, path_, {shipped.begin(), shipped.begin() + 2}).ok());
+    ASSERT_TRUE(db->Execute("INSERT INTO experiments VALUES (1, 'e', '{}', 0, 1)").ok());
+    ASSERT_TRUE(
+        db->Execute("INSERT INTO trials (name, experiment, position, spec, fingerprint, dataset, dataset_digest, "
+                    "updates) VALUES ('e/t', 'e', 0, '{}', 'f', 'd', 'dd', 9)")
+            .ok());
+    ASSERT_TRUE(db->Execute("INSERT INTO jobs VALUES ('j', 'e/t', 'TRAIN', 'RUNNING', '', '', '', 0, 4, 1, 1, 0, 5, "
+                            "NULL, 0, NULL, 40)")
+                    .ok());
+    ASSERT_TRUE(db->Execute("INSERT INTO attempts (job, number, places, start_time, outcome, cause, message, "
+                            "rendezvous, ranks_up) VALUES ('j', 1, "
+                            "'[{\"rank\":0,\"worker\":\"w\",\"slot\":2,\"up\":true,\"done\":false}]', 0, '', "
+                            "'', '', '', 1)")
+                    .ok());
+    ASSERT_TRUE(db->Execute("INSERT INTO workers VALUES ('w', 'u', 's', '[]', 'READY', 0, 0, 'v', 'h', 'a')").ok());
+  }
+  const core::State state = *Open()->LoadState();
+  const core::Job& job = state.jobs.at("j");
+  EXPECT_EQ(job.priority, 0);
+  EXPECT_FALSE(job.held);
+  EXPECT_EQ(job.min_ranks, 0);
+  EXPECT_EQ(job.checkpoint_update, 40);
+  const core::Attempt& attempt = state.attempts.at({"j", 1});
+  ASSERT_THAT(attempt.places, SizeIs(1));
+  EXPECT_EQ(attempt.places[0], (core::RankPlace{.worker = "w", .slot = 2, .up = true}));
+  EXPECT_EQ(attempt.stop_reason, "");
+  EXPECT_FALSE(state.workers.at("w").cordoned || state.workers.at("w").draining);
+}
+
 TEST_F(SqliteStoreTest, AnOlderDatabaseIsCopiedAsideAndItsRowsStay) {
   ASSERT_TRUE(Open()->Apply({.writes = OneJob()}).ok());
   auto db = *Connection::Open(path_);

@@ -39,20 +39,24 @@ absl::Status Run(Connection& db, const InsertTrial& w) {
 
 absl::Status Run(Connection& db, const PutJob& w) {
   const core::Job& j = w.job;
-  return Query(db,
-               "INSERT INTO jobs (name, trial, kind, state, cause, message, upstream, accepts_diverged, submit_order, "
-               "ranks, "
-               "attempts, failures, max_attempts, not_before, create_time, end_time, checkpoint_update) "
-               "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-               "ON CONFLICT (name) DO UPDATE SET state = excluded.state, cause = excluded.cause, message = "
-               "excluded.message, "
-               "upstream = excluded.upstream, accepts_diverged = excluded.accepts_diverged, "
-               "submit_order = excluded.submit_order, ranks = excluded.ranks, attempts = excluded.attempts, "
-               "failures = excluded.failures, max_attempts = excluded.max_attempts, not_before = excluded.not_before, "
-               "end_time = excluded.end_time, checkpoint_update = excluded.checkpoint_update",
-               j.name, j.trial, core::Name(j.kind), core::Name(j.state), j.cause, j.message, j.upstream,
-               j.accepts_diverged, j.order, j.ranks, j.attempts, j.failures, j.max_attempts, j.not_before,
-               j.create_time, j.end_time, j.checkpoint_update)
+  return Query(
+             db,
+             "INSERT INTO jobs (name, trial, kind, state, cause, message, upstream, accepts_diverged, submit_order, "
+             "ranks, "
+             "attempts, failures, max_attempts, not_before, create_time, end_time, checkpoint_update, priority, held, "
+             "min_ranks, global_batch) "
+             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+             "ON CONFLICT (name) DO UPDATE SET state = excluded.state, cause = excluded.cause, message = "
+             "excluded.message, "
+             "upstream = excluded.upstream, accepts_diverged = excluded.accepts_diverged, "
+             "submit_order = excluded.submit_order, ranks = excluded.ranks, attempts = excluded.attempts, "
+             "failures = excluded.failures, max_attempts = excluded.max_attempts, not_before = excluded.not_before, "
+             "end_time = excluded.end_time, checkpoint_update = excluded.checkpoint_update, "
+             "priority = excluded.priority, held = excluded.held, min_ranks = excluded.min_ranks, "
+             "global_batch = excluded.global_batch",
+             j.name, j.trial, core::Name(j.kind), core::Name(j.state), j.cause, j.message, j.upstream,
+             j.accepts_diverged, j.order, j.ranks, j.attempts, j.failures, j.max_attempts, j.not_before, j.create_time,
+             j.end_time, j.checkpoint_update, j.priority, j.held, j.min_ranks, j.global_batch)
       .Run();
 }
 
@@ -68,14 +72,14 @@ absl::Status Run(Connection& db, const PutAttempt& w) {
   const core::Attempt& a = w.attempt;
   return Query(db,
                "INSERT INTO attempts (job, number, places, start_time, end_time, outcome, cause, message, rendezvous, "
-               "ranks_up) "
-               "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+               "ranks_up, stop_reason) "
+               "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                "ON CONFLICT (job, number) DO UPDATE SET places = excluded.places, start_time = excluded.start_time, "
                "end_time = excluded.end_time, outcome = excluded.outcome, cause = excluded.cause, message = "
                "excluded.message, "
-               "rendezvous = excluded.rendezvous, ranks_up = excluded.ranks_up",
+               "rendezvous = excluded.rendezvous, ranks_up = excluded.ranks_up, stop_reason = excluded.stop_reason",
                a.job, a.number, PlacesToJson(a.places), a.start_time, a.end_time, a.outcome, a.cause, a.message,
-               a.rendezvous, a.ranks_up)
+               a.rendezvous, a.ranks_up, a.stop_reason)
       .Run();
 }
 
@@ -83,9 +87,10 @@ absl::Status Run(Connection& db, const PutWorker& w) {
   const core::Worker& k = w.worker;
   return Query(db,
                "INSERT OR REPLACE INTO workers (name, uid, session, slots, state, last_seen, lease_end, version, host, "
-               "advertise_address) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+               "advertise_address, cordoned, draining) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                k.name, k.uid, k.session, SlotsToJson(k.slots), WorkerStateName(k.state),
-               absl::ToUnixMicros(k.last_seen), absl::ToUnixMicros(k.lease_end), k.version, k.host, k.advertise_address)
+               absl::ToUnixMicros(k.last_seen), absl::ToUnixMicros(k.lease_end), k.version, k.host, k.advertise_address,
+               k.cordoned, k.draining)
       .Run();
 }
 

@@ -101,7 +101,11 @@ TEST_P(StoreConformanceTest, GivesBackExperimentsTrialsAndJobsAsTheyWereStored) 
                 .upstream = "u",
                 .accepts_diverged = true,
                 .order = 4,
+                .priority = -7,
+                .held = true,
                 .ranks = 2,
+                .min_ranks = 1,
+                .global_batch = 8,
                 .attempts = 1,
                 .failures = 1,
                 .max_attempts = 3,
@@ -111,13 +115,20 @@ TEST_P(StoreConformanceTest, GivesBackExperimentsTrialsAndJobsAsTheyWereStored) 
                 .checkpoint_update = 40};
   const core::Attempt attempt{.job = job.name,
                               .number = 1,
-                              .places = {{.rank = 1, .worker = "w1", .slot = 3, .up = true, .done = true}},
+                              .places = {{.rank = 1,
+                                          .worker = "w1",
+                                          .slot = 3,
+                                          .up = true,
+                                          .done = true,
+                                          .sequence = 812,
+                                          .collective = "update 9, bucket 1"}},
                               .start_time = kTime,
                               .outcome = "failed",
                               .cause = "x",
                               .message = "y",
                               .rendezvous = "h:1",
-                              .ranks_up = 1};
+                              .ranks_up = 1,
+                              .stop_reason = "Stopped to go on with 2 ranks."};
   core::Worker worker{.name = "w1",
                       .uid = "u",
                       .session = "s",
@@ -127,7 +138,9 @@ TEST_P(StoreConformanceTest, GivesBackExperimentsTrialsAndJobsAsTheyWereStored) 
                       .lease_end = kTime,
                       .version = "v",
                       .host = "h",
-                      .advertise_address = "a"};
+                      .advertise_address = "a",
+                      .cordoned = true,
+                      .draining = true};
   ASSERT_EQ(Apply({InsertExperiment{experiment}, InsertTrial{trial}, PutJob{job},
                    LinkJob{trial.name, "evaluate-1", job.name}, PutAttempt{attempt}, PutWorker{worker}}),
             absl::OkStatus());
@@ -149,6 +162,8 @@ TEST_P(StoreConformanceTest, GivesBackExperimentsTrialsAndJobsAsTheyWereStored) 
   job.state = core::JobState::kQueued;
   job.not_before = absl::InfinitePast();
   job.end_time = absl::InfiniteFuture();
+  job.priority = 3;
+  job.held = false;
   ASSERT_EQ(Apply({PutJob{job}, EraseWorker{"w1"}}), absl::OkStatus());
   EXPECT_EQ(**store_->FindJob(job.name), job);
   EXPECT_THAT(store_->LoadState()->workers, IsEmpty());
