@@ -48,6 +48,12 @@ Depth ParseDepth(std::string_view text) {
           .decoder = ParseLayers(text, text.substr(dash + 1), "decoder")};
 }
 
+Precision ParsePrecision(std::string_view text) {
+  if (text == "fp32") return Precision::kFloat32;
+  if (text == "bf16") return Precision::kBfloat16;
+  throw std::invalid_argument("precision is \"" + std::string(text) + "\". Choose one of: fp32, bf16.");
+}
+
 std::vector<int64_t> ParseCutoffs(std::string_view text) {
   std::vector<int64_t> cutoffs;
   const auto refuse = [&](const std::string& why) {

@@ -17,6 +17,12 @@ struct Depth {
 // Reads "18L-18L" or "16L". Throws std::invalid_argument, a sentence to a person, for anything else.
 Depth ParseDepth(std::string_view text);
 
+// What matrix products round their factors to; sums, and all else, are float32.
+enum class Precision { kFloat32, kBfloat16 };
+
+// Reads "fp32" or "bf16". Throws std::invalid_argument, a sentence to a person, for anything else.
+Precision ParsePrecision(std::string_view text);
+
 struct ModelConfig {
   std::string task = "translation";  // from the task registry
   std::string scheme = "post_ln";    // from the scheme registry
@@ -39,6 +45,7 @@ struct ModelConfig {
   std::vector<int64_t> adaptive_cutoffs;  // language model: first id of each further band
   int64_t adaptive_factor = 4;            // language model: each band's width is the one's before divided by this
   double adaptive_softmax_dropout = 0;    // language model: in the further bands of the softmax
+  Precision precision = Precision::kFloat32;  // of training, of the loss and of decoding
   int64_t convolution_channels = 1024;    // speech: of the first convolution, before its GLU
   int64_t feature_bins = 80;              // speech: filter banks of a frame
   // SpecAugment (speech, training only): masks a clip, each at most so wide.

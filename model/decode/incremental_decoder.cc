@@ -15,8 +15,8 @@ namespace {
 constexpr int64_t kFirstPositions = 32;  // room that is made at first
 
 // Rows [begin, begin + rows) of an attention's joint weight and bias.
-PackedLinear Part(const Attention& attention, int64_t begin, int64_t rows) {
-  return {attention.in_weight().narrow(0, begin, rows), attention.in_bias().narrow(0, begin, rows)};
+PackedLinear Part(const Attention& attention, int64_t begin, int64_t rows, Precision precision) {
+  return {attention.in_weight().narrow(0, begin, rows), attention.in_bias().narrow(0, begin, rows), precision};
 }
 
 }  // namespace
@@ -26,20 +26,21 @@ IncrementalDecoder::IncrementalDecoder(const ModelConfig& config, Stack& stack, 
     : config_(config),
       stack_(stack),
       target_table_VD_(tables.target_VD),
-      output_(tables.output_VD, {}),
+      output_(tables.output_VD, {}, config.precision),
       positions_(positions),
       source_(source),
       pass_(false, nullptr) {
   const int64_t dim = config_.dim;
+  const Precision precision = config_.precision;
   for (const Stack::Layer& layer : stack_.layers()) {
     const Attention &self = layer.self_attention, &cross = *layer.cross_attention;
-    layers_.push_back({.query = Part(self, 0, dim),
-                       .key_value = Part(self, dim, 2 * dim),
-                       .out = {self.out_weight(), self.out_bias()},
-                       .cross_query = Part(cross, 0, dim),
-                       .cross_out = {cross.out_weight(), cross.out_bias()},
-                       .fc1 = {layer.feed_forward.weight1(), layer.feed_forward.bias1()},
-                       .fc2 = {layer.feed_forward.weight2(), layer.feed_forward.bias2()},
+    layers_.push_back({.query = Part(self, 0, dim, precision),
+                       .key_value = Part(self, dim, 2 * dim, precision),
+                       .out = {self.out_weight(), self.out_bias(), precision},
+                       .cross_query = Part(cross, 0, dim, precision),
+                       .cross_out = {cross.out_weight(), cross.out_bias(), precision},
+                       .fc1 = {layer.feed_forward.weight1(), layer.feed_forward.bias1(), precision},
+                       .fc2 = {layer.feed_forward.weight2(), layer.feed_forward.bias2(), precision},
                        .memory_M2D = cross.ProjectKeysValues(memory_MD),
                        .past_P2D = {}});
   }

@@ -21,7 +21,8 @@ struct TargetTables {
 // For one batch of sources. What it is given must outlive it; weights are copied when it is made. No gradients; dropout off.
 //
 // Keys and values are appended, one row a hypothesis and position, and never moved: each hypothesis keeps the list of the rows
-// that are its own past. Rows of hypotheses that died stay until the batch is done.
+// that are its own past. Rows of hypotheses that died stay until the batch is done. They are float32 in every precision, as is
+// all but the factors of the linear layers.
 class IncrementalDecoder final : public StepModel {
  public:
   // memory_MD: what the encoder gave, in rows as `source` says.

@@ -1,10 +1,15 @@
 // A linear layer whose weight is laid out for few rows at a time: decoding reads every weight once a position, so that the
-// layout decides the speed. No gradients; float32 on the CPU.
+// layout decides the speed. No gradients; float32 on the CPU, in and out.
+//
+// In bf16 the weight is kept rounded, x is rounded as it comes, and sums and bias are float32, as in
+// layers/matrix_product.h.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+
+#include "model/config.h"
 
 namespace strata::model {
 
@@ -12,7 +17,7 @@ class PackedLinear {
  public:
   PackedLinear() = default;
   // weight_CD [columns, depth], rows contiguous; bias_C may be undefined. Copies the weight.
-  PackedLinear(const at::Tensor& weight_CD, const at::Tensor& bias_C);
+  PackedLinear(const at::Tensor& weight_CD, const at::Tensor& bias_C, Precision precision);
 
   // x_ND W^T + bias, or its ReLU.
   at::Tensor operator()(const at::Tensor& x_ND, bool relu = false) const;
@@ -20,8 +25,11 @@ class PackedLinear {
   void Into(const at::Tensor& x_ND, float* y, int64_t y_stride, bool relu = false) const;
 
  private:
+  void IntoBf16(const at::Tensor& x_ND, float* y, int64_t y_stride, bool relu) const;
+
+  Precision precision_ = Precision::kFloat32;
   int64_t columns_ = 0, depth_ = 0;
-  at::Tensor panels_, bias_C_;
+  at::Tensor panels_, bias_C_;  // panels: float32, or int32 pairs of bf16
 };
 
 }  // namespace strata::model

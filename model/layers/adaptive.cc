@@ -7,6 +7,7 @@
 #include <string>
 
 #include "model/layers/add_norm.h"
+#include "model/layers/matrix_product.h"
 
 namespace strata::model {
 namespace {
@@ -47,7 +48,7 @@ void CheckCutoffs(const ModelConfig& config) {
 }  // namespace
 
 AdaptiveVocabulary::AdaptiveVocabulary(const ModelConfig& config, ParameterStore& store)
-    : dim_(config.dim), vocabulary_(config.vocabulary), dropout_(config.adaptive_softmax_dropout) {
+    : dim_(config.dim), vocabulary_(config.vocabulary), dropout_(config.adaptive_softmax_dropout), precision_(config.precision) {
   CheckCutoffs(config);
   std::vector<int64_t> ends = config.adaptive_cutoffs;
   ends.push_back(config.vocabulary);
@@ -110,7 +111,7 @@ at::Tensor AdaptiveVocabulary::Embed(const Packing& packing, Positions& position
   for (const Band& band : bands_) {
     indices.push_back(RowsIn(packing.tokens_N, band.begin, band.begin + band.rows));
     const at::Tensor ids = at::index_select(packing.tokens_N, 0, indices.back()) - band.begin;
-    rows.push_back(at::mm(TableRows(band.table_RW, ids, /*scale=*/1, /*tied=*/true), band.projection_DW.t()));
+    rows.push_back(Linear(TableRows(band.table_RW, ids, /*scale=*/1, /*tied=*/true), band.projection_DW, precision_));
   }
   // Row i of the batch is row order[i] of the bands' rows one behind the other.
   const at::Tensor index = at::cat(indices),
@@ -132,21 +133,21 @@ LossSums AdaptiveVocabulary::Loss(const at::Tensor& x_ND, const at::Tensor& targ
     const Band& band = bands_[i];
     const at::Tensor rows = RowsIn(targets, band.begin, band.begin + band.rows);
     head_classes.index_fill_(0, rows, bands_[0].rows + static_cast<int64_t>(i) - 1);
-    const at::Tensor hidden = Dropout(at::mm(at::index_select(x, 0, rows), band.projection_DW), pass.Site(dropout_));
-    const LossSums part = ClassLoss(hidden, band.table_RW, {}, at::index_select(targets, 0, rows) - band.begin, {});
+    const at::Tensor hidden = Dropout(Linear(at::index_select(x, 0, rows), band.projection_DW.t(), precision_), pass.Site(dropout_));
+    const LossSums part = ClassLoss(hidden, band.table_RW, {}, at::index_select(targets, 0, rows) - band.begin, {}, precision_);
     sums = {.loss = sums.loss + part.loss, .nll = sums.nll + part.nll};
   }
-  const LossSums head = ClassLoss(x, bands_[0].table_RW, classes_KD_, head_classes, {});
+  const LossSums head = ClassLoss(x, bands_[0].table_RW, classes_KD_, head_classes, {}, precision_);
   return {.loss = sums.loss + head.loss, .nll = sums.nll + head.nll};
 }
 
 at::Tensor AdaptiveVocabulary::LogProbabilities(const at::Tensor& x_ND) const {
   const int64_t words = bands_[0].rows;
   const at::Tensor head =
-      at::log_softmax(at::cat({at::mm(x_ND, bands_[0].table_RW.t()), at::mm(x_ND, classes_KD_.t())}, 1), 1);
+      at::log_softmax(at::cat({Linear(x_ND, bands_[0].table_RW, precision_), Linear(x_ND, classes_KD_, precision_)}, 1), 1);
   std::vector<at::Tensor> parts = {head.narrow(1, 0, words)};
   for (size_t i = 1; i < bands_.size(); ++i) {
-    const at::Tensor tail = at::mm(at::mm(x_ND, bands_[i].projection_DW), bands_[i].table_RW.t());
+    const at::Tensor tail = Linear(Linear(x_ND, bands_[i].projection_DW.t(), precision_), bands_[i].table_RW, precision_);
     parts.push_back(at::log_softmax(tail, 1) + head.narrow(1, words + static_cast<int64_t>(i) - 1, 1));
   }
   return at::cat(parts, 1);

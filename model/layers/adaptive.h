@@ -38,6 +38,7 @@ class AdaptiveVocabulary {
 
   int64_t dim_, vocabulary_;
   double dropout_;
+  Precision precision_;
   std::vector<Band> bands_;
   at::Tensor classes_KD_;  // of the further bands
 };

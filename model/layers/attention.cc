@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "model/layers/autograd_types.h"
+#include "model/layers/matrix_product.h"
 
 namespace strata::model {
 namespace {
@@ -68,21 +69,25 @@ void RunAttentionBackward(const AttentionPlan& plan, const Projected& p, int64_t
   });
 }
 
-void Remember(AutogradContext* context, const std::shared_ptr<const AttentionPlan>& plan, int64_t heads, const DropoutSite& site) {
+void Remember(AutogradContext* context, const std::shared_ptr<const AttentionPlan>& plan, int64_t heads, const DropoutSite& site,
+              Precision precision) {
   context->saved_data["plan"] = c10::IValue::make_capsule(c10::make_intrusive<PlanHolder>(plan));
   context->saved_data["heads"] = heads;
   context->saved_data["rate"] = site.rate;
   context->saved_data["seed"] = static_cast<int64_t>(site.seed);
+  context->saved_data["precision"] = static_cast<int64_t>(precision);
 }
 struct Remembered {
   std::shared_ptr<const AttentionPlan> plan;
   int64_t heads;
   DropoutSite site;
+  Precision precision;
 };
 Remembered Recall(AutogradContext* context) {
   auto& data = context->saved_data;
   return {static_cast<PlanHolder*>(data["plan"].toCapsule().get())->plan, data["heads"].toInt(),
-          {.rate = data["rate"].toDouble(), .seed = static_cast<uint64_t>(data["seed"].toInt())}};
+          {.rate = data["rate"].toDouble(), .seed = static_cast<uint64_t>(data["seed"].toInt())},
+          static_cast<Precision>(data["precision"].toInt())};
 }
 
 at::Tensor Probabilities(const AttentionPlan& plan, const at::Tensor& like, bool keep) {
@@ -93,16 +98,17 @@ class SelfAttentionFunction : public torch::autograd::Function<SelfAttentionFunc
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& in_weight, const at::Tensor& in_bias,
                             const at::Tensor& out_weight, const at::Tensor& out_bias,
-                            const std::shared_ptr<const AttentionPlan>& plan, int64_t heads, DropoutSite site, bool keep) {
+                            const std::shared_ptr<const AttentionPlan>& plan, int64_t heads, DropoutSite site, bool keep,
+                            Precision precision) {
     const int64_t dim = x.size(1);
-    const at::Tensor joint = at::addmm(in_bias, x, in_weight.t());
+    const at::Tensor joint = Product(in_bias, x, in_weight.t(), precision);
     const at::Tensor probabilities = Probabilities(*plan, x, keep);
     const at::Tensor attended = RunAttention(*plan, {joint, joint, dim}, dim, heads, probabilities, site);
     if (keep) {
       context->save_for_backward({x, joint, probabilities, attended, in_weight, out_weight});
-      Remember(context, plan, heads, site);
+      Remember(context, plan, heads, site, precision);
     }
-    return at::addmm(out_bias, attended, out_weight.t());
+    return Product(out_bias, attended, out_weight.t(), precision);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -113,11 +119,19 @@ class SelfAttentionFunction : public torch::autograd::Function<SelfAttentionFunc
     const int64_t dim = x.size(1);
     const at::Tensor d_y = gradients[0].contiguous();
     const at::Tensor d_joint = at::empty_like(joint);
-    RunAttentionBackward(*call.plan, {joint, joint, dim}, dim, call.heads, probabilities, call.site, at::mm(d_y, out_weight),
-                         d_joint, d_joint);
+    RunAttentionBackward(*call.plan, {joint, joint, dim}, dim, call.heads, probabilities, call.site,
+                         Product(d_y, out_weight, call.precision), d_joint, d_joint);
     const at::Tensor none;
-    return {at::mm(d_joint, in_weight), at::mm(d_joint.t(), x), ColumnSums(d_joint), at::mm(d_y.t(), attended),
-            ColumnSums(d_y), none, none, none, none};
+    return {Product(d_joint, in_weight, call.precision),
+            Product(d_joint.t(), x, call.precision),
+            ColumnSums(d_joint),
+            Product(d_y.t(), attended, call.precision),
+            ColumnSums(d_y),
+            none,
+            none,
+            none,
+            none,
+            none};
   }
 };
 
@@ -125,17 +139,19 @@ class CrossAttentionFunction : public torch::autograd::Function<CrossAttentionFu
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& memory, const at::Tensor& in_weight,
                             const at::Tensor& in_bias, const at::Tensor& out_weight, const at::Tensor& out_bias,
-                            const std::shared_ptr<const AttentionPlan>& plan, int64_t heads, DropoutSite site, bool keep) {
+                            const std::shared_ptr<const AttentionPlan>& plan, int64_t heads, DropoutSite site, bool keep,
+                            Precision precision) {
     const int64_t dim = x.size(1);
-    const at::Tensor q = at::addmm(in_bias.narrow(0, 0, dim), x, in_weight.narrow(0, 0, dim).t());
-    const at::Tensor kv = at::addmm(in_bias.narrow(0, dim, 2 * dim), memory, in_weight.narrow(0, dim, 2 * dim).t());
+    const at::Tensor q = Product(in_bias.narrow(0, 0, dim), x, in_weight.narrow(0, 0, dim).t(), precision);
+    const at::Tensor kv =
+        Product(in_bias.narrow(0, dim, 2 * dim), memory, in_weight.narrow(0, dim, 2 * dim).t(), precision);
     const at::Tensor probabilities = Probabilities(*plan, x, keep);
     const at::Tensor attended = RunAttention(*plan, {q, kv, 0}, dim, heads, probabilities, site);
     if (keep) {
       context->save_for_backward({x, memory, q, kv, probabilities, attended, in_weight, out_weight});
-      Remember(context, plan, heads, site);
+      Remember(context, plan, heads, site, precision);
     }
-    return at::addmm(out_bias, attended, out_weight.t());
+    return Product(out_bias, attended, out_weight.t(), precision);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -146,18 +162,19 @@ class CrossAttentionFunction : public torch::autograd::Function<CrossAttentionFu
     const int64_t dim = x.size(1);
     const at::Tensor d_y = gradients[0].contiguous();
     const at::Tensor d_q = at::empty_like(q), d_kv = at::empty_like(kv);
-    RunAttentionBackward(*call.plan, {q, kv, 0}, dim, call.heads, probabilities, call.site, at::mm(d_y, out_weight), d_q, d_kv);
+    RunAttentionBackward(*call.plan, {q, kv, 0}, dim, call.heads, probabilities, call.site,
+                         Product(d_y, out_weight, call.precision), d_q, d_kv);
     const at::Tensor d_in_weight = at::empty_like(in_weight);
-    at::Tensor query_rows = d_in_weight.narrow(0, 0, dim), other_rows = d_in_weight.narrow(0, dim, 2 * dim);
-    at::mm_out(query_rows, d_q.t(), x);
-    at::mm_out(other_rows, d_kv.t(), memory);
+    ProductInto(d_in_weight.narrow(0, 0, dim), d_q.t(), x, /*accumulate=*/false, call.precision);
+    ProductInto(d_in_weight.narrow(0, dim, 2 * dim), d_kv.t(), memory, /*accumulate=*/false, call.precision);
     const at::Tensor none;
-    return {at::mm(d_q, in_weight.narrow(0, 0, dim)),
-            at::mm(d_kv, in_weight.narrow(0, dim, 2 * dim)),
+    return {Product(d_q, in_weight.narrow(0, 0, dim), call.precision),
+            Product(d_kv, in_weight.narrow(0, dim, 2 * dim), call.precision),
             d_in_weight,
             at::cat({ColumnSums(d_q), ColumnSums(d_kv)}),
-            at::mm(d_y.t(), attended),
+            Product(d_y.t(), attended, call.precision),
             ColumnSums(d_y),
+            none,
             none,
             none,
             none,
@@ -175,8 +192,8 @@ std::shared_ptr<const AttentionPlan> PlanAttention(const Packing& queries, const
 }
 
 Attention::Attention(ParameterStore& parameters, const std::string& prefix, const std::string& stack, int64_t layer, int64_t dim,
-                     int64_t heads, bool cross)
-    : dim_(dim), heads_(heads) {
+                     int64_t heads, bool cross, Precision precision)
+    : dim_(dim), heads_(heads), precision_(precision) {
   const auto part = [&](const std::string& name, Role role, bool is_bias, Initial initial) {
     return ParameterPart{.name = prefix + "." + name + (is_bias ? ".bias" : ".weight"),
                          .role = role,
@@ -206,18 +223,20 @@ Attention::Attention(ParameterStore& parameters, const std::string& prefix, cons
 
 at::Tensor Attention::Self(const at::Tensor& x_ND, std::shared_ptr<const AttentionPlan> plan, const DropoutSite& dropout) const {
   const bool keep = at::GradMode::is_enabled() && (x_ND.requires_grad() || in_weight_.requires_grad());
-  return SelfAttentionFunction::apply(x_ND, in_weight_, in_bias_, out_weight_, out_bias_, plan, heads_, dropout, keep);
+  return SelfAttentionFunction::apply(x_ND, in_weight_, in_bias_, out_weight_, out_bias_, plan, heads_, dropout, keep,
+                                      precision_);
 }
 
 at::Tensor Attention::Cross(const at::Tensor& x_ND, const at::Tensor& memory_MD, std::shared_ptr<const AttentionPlan> plan,
                             const DropoutSite& dropout) const {
   const bool keep =
       at::GradMode::is_enabled() && (x_ND.requires_grad() || memory_MD.requires_grad() || in_weight_.requires_grad());
-  return CrossAttentionFunction::apply(x_ND, memory_MD, in_weight_, in_bias_, out_weight_, out_bias_, plan, heads_, dropout, keep);
+  return CrossAttentionFunction::apply(x_ND, memory_MD, in_weight_, in_bias_, out_weight_, out_bias_, plan, heads_, dropout, keep,
+                                       precision_);
 }
 
 at::Tensor Attention::ProjectKeysValues(const at::Tensor& memory_MD) const {
-  return at::addmm(in_bias_.narrow(0, dim_, 2 * dim_), memory_MD, in_weight_.narrow(0, dim_, 2 * dim_).t());
+  return Product(in_bias_.narrow(0, dim_, 2 * dim_), memory_MD, in_weight_.narrow(0, dim_, 2 * dim_).t(), precision_);
 }
 
 }  // namespace strata::model

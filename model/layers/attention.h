@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "model/config.h"
 #include "model/layers/packing.h"
 #include "model/layers/parameters.h"
 #include "model/layers/pass.h"
@@ -26,7 +27,7 @@ class Attention {
   // `prefix` is the attention's ("decoder.layers.0.encoder_attn"). Parameters in_proj_weight [3D, D] (rows of q, then k,
   // then v), in_proj_bias, out_proj.weight, out_proj.bias.
   Attention(ParameterStore& parameters, const std::string& prefix, const std::string& stack, int64_t layer, int64_t dim,
-            int64_t heads, bool cross);
+            int64_t heads, bool cross, Precision precision);
 
   int64_t heads() const { return heads_; }
 
@@ -45,6 +46,7 @@ class Attention {
 
  private:
   int64_t dim_, heads_;
+  Precision precision_;
   at::Tensor in_weight_, in_bias_, out_weight_, out_bias_;
 };
 

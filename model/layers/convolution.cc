@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "model/layers/autograd_types.h"
+#include "model/layers/matrix_product.h"
 
 namespace strata::model {
 namespace {
@@ -80,10 +81,11 @@ struct PlanHolder : torch::CustomClassHolder {
 class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias, Plan plan) {
+                            const at::Tensor& bias, Plan plan, Precision precision) {
     context->save_for_backward({x, weight});
     context->saved_data["x"] = x.requires_grad();
-    const at::Tensor out = at::addmm(bias, Unfold(x, *plan), ByFrames(weight).t());
+    const at::Tensor out = Product(bias, Unfold(x, *plan), ByFrames(weight).t(), precision);
+    context->saved_data["precision"] = static_cast<int64_t>(precision);
     context->saved_data["plan"] = c10::IValue::make_capsule(c10::make_intrusive<PlanHolder>(std::move(plan)));
     return out;
   }
@@ -93,18 +95,21 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
     const at::Tensor &x = saved[0], &weight = saved[1];
     const ConvolutionPlan& plan = *static_cast<PlanHolder*>(context->saved_data["plan"].toCapsule().get())->plan;
     const at::Tensor d_out = gradients[0].contiguous();
-    const at::Tensor d_by_frames = at::mm(d_out.t(), Unfold(x, plan));
+    const auto precision = static_cast<Precision>(context->saved_data["precision"].toInt());
+    const at::Tensor d_by_frames = Product(d_out.t(), Unfold(x, plan), precision);
     const at::Tensor d_weight =
         d_by_frames.view({weight.size(0), kKernel, weight.size(1)}).permute({0, 2, 1}).contiguous();
     at::Tensor d_x;
-    if (context->saved_data["x"].toBool()) d_x = Fold(at::mm(d_out, ByFrames(weight)), plan, x.size(0), x.size(1));
-    return {d_x, d_weight, ColumnSums(d_out), at::Tensor()};
+    if (context->saved_data["x"].toBool()) 
+      d_x = Fold(Product(d_out, ByFrames(weight), precision), plan, x.size(0), x.size(1));
+    return {d_x, d_weight, ColumnSums(d_out), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-Convolution::Convolution(ParameterStore& store, const std::string& name, int64_t in, int64_t out) {
+Convolution::Convolution(ParameterStore& store, const std::string& name, int64_t in, int64_t out, Precision precision)
+    : precision_(precision) {
   const ParameterPart part{.role = Role::kConvolution,
                            .stack = "encoder",
                            .fan_in = kKernel * in,
@@ -119,7 +124,7 @@ Convolution::Convolution(ParameterStore& store, const std::string& name, int64_t
 }
 
 at::Tensor Convolution::operator()(const at::Tensor& x_RC, std::shared_ptr<const ConvolutionPlan> plan) const {
-  return ConvolutionFunction::apply(x_RC.contiguous(), weight_, bias_, std::move(plan));
+  return ConvolutionFunction::apply(x_RC.contiguous(), weight_, bias_, std::move(plan), precision_);
 }
 
 }  // namespace strata::model

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "model/config.h"
 #include "model/layers/parameters.h"
 
 namespace strata::model {
@@ -31,7 +32,7 @@ class Convolution {
   static constexpr int64_t kKernel = 5, kStride = 2, kPadding = 2;
 
   // Adds `name`.weight [out, in, 5] and `name`.bias [out]: uniform within 1 / sqrt(5 in), as torch's Conv1d.
-  Convolution(ParameterStore& store, const std::string& name, int64_t in, int64_t out);
+  Convolution(ParameterStore& store, const std::string& name, int64_t in, int64_t out, Precision precision);
 
   // x [R, in] -> [plan.out_rows, out]. Differentiable in x where it requires gradients, and in weight and bias.
   at::Tensor operator()(const at::Tensor& x_RC, std::shared_ptr<const ConvolutionPlan> plan) const;
@@ -39,6 +40,7 @@ class Convolution {
   at::ScalarType type() const { return weight_.scalar_type(); }
 
  private:
+  Precision precision_;
   at::Tensor weight_, bias_;
 };
 

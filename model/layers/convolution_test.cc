@@ -16,7 +16,7 @@ namespace {
 // Against torch's Conv1d, clip by clip, with the gradients, for every length about the kernel's and the stride's edges.
 TEST(ConvolutionTest, IsTorchsOverEveryClip) {
   ParameterStore store;
-  const Convolution convolution(store, "c", 3, 4);
+  const Convolution convolution(store, "c", 3, 4, Precision::kFloat32);
   store.Draw(1);
   for (auto& parameter : store.parameters()) parameter.tensor.set_data(parameter.tensor.detach().to(at::kDouble));
   const at::Tensor weight = store.parameters()[0].tensor, bias = store.parameters()[1].tensor;
@@ -51,7 +51,7 @@ TEST(ConvolutionTest, IsTorchsOverEveryClip) {
 
 TEST(ConvolutionTest, StartsAsTorchs) {
   ParameterStore store;
-  const Convolution convolution(store, "c", 80, 64);
+  const Convolution convolution(store, "c", 80, 64, Precision::kFloat32);
   store.Draw(1);
   const double bound = 1 / std::sqrt(400.0);
   for (const auto& parameter : store.parameters()) {

@@ -7,6 +7,7 @@
 
 #include "model/layers/add_norm.h"
 #include "model/layers/autograd_types.h"
+#include "model/layers/matrix_product.h"
 
 namespace strata::model {
 namespace {
@@ -76,27 +77,31 @@ constexpr int64_t kLogitBytes = int64_t{128} << 20;
 // One or two tables whose rows are the classes, the second's behind the first's.
 struct ClassTables {
   at::Tensor table, further;
+  Precision precision;
 
   int64_t classes() const { return table.size(0) + (further.defined() ? further.size(0) : 0); }
   at::Tensor Logits(const at::Tensor& x) const {
-    if (!further.defined()) return at::mm(x, table.t());
+    if (!further.defined()) return Product(x, table.t(), precision);
     at::Tensor logits = at::empty({x.size(0), classes()}, x.options());
-    at::Tensor first = First(logits), second = Second(logits);
-    at::mm_out(first, x, table.t());
-    at::mm_out(second, x, further.t());
+    ProductInto(First(logits), x, table.t(), /*accumulate=*/false, precision);
+    ProductInto(Second(logits), x, further.t(), /*accumulate=*/false, precision);
     return logits;
   }
   void InputGradient(const at::Tensor& d_logits, at::Tensor d_x) const {
-    at::mm_out(d_x, First(d_logits), table);
-    if (further.defined()) d_x.addmm_(Second(d_logits), further);
+    ProductInto(d_x, First(d_logits), table, /*accumulate=*/false, precision);
+    if (further.defined()) ProductInto(d_x, Second(d_logits), further, /*accumulate=*/true, precision);
   }
   at::Tensor First(const at::Tensor& logits) const { return logits.narrow(1, 0, table.size(0)); }
   at::Tensor Second(const at::Tensor& logits) const { return logits.narrow(1, table.size(0), further.size(0)); }
 };
 
 // sum [classes, D] += d_logits^T x, which starts undefined.
-void AddTableGradient(at::Tensor& sum, const at::Tensor& d_logits, const at::Tensor& x) {
-  sum = sum.defined() ? sum.addmm_(d_logits.t(), x) : at::mm(d_logits.t(), x);
+void AddTableGradient(at::Tensor& sum, const at::Tensor& d_logits, const at::Tensor& x, Precision precision) {
+  if (!sum.defined()) {
+    sum = Product(d_logits.t(), x, precision);
+  } else {
+    ProductInto(sum, d_logits.t(), x, /*accumulate=*/true, precision);
+  }
 }
 
 // The gradients are made in the forward pass, while the logits are at hand; backward scales them.
@@ -104,8 +109,8 @@ class ClassLossFunction : public torch::autograd::Function<ClassLossFunction> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& table,
                                const std::optional<at::Tensor>& further, const at::Tensor& targets, Smoothing smoothing,
-                               bool gradient) {
-    const ClassTables tables{table, further.value_or(at::Tensor())};
+                               bool gradient, Precision precision) {
+    const ClassTables tables{table, further.value_or(at::Tensor()), precision};
     const Weights weights = WeightsOf(smoothing, tables.classes());
     const int64_t rows = x.size(0), row_bytes = tables.classes() * static_cast<int64_t>(x.element_size());
     const int64_t chunk = std::max<int64_t>(64, kLogitBytes / row_bytes);
@@ -119,8 +124,8 @@ class ClassLossFunction : public torch::autograd::Function<ClassLossFunction> {
       nll += sums.nlls.sum();
       if (!gradient) continue;
       tables.InputGradient(logits, d_x.narrow(0, at, count));
-      AddTableGradient(d_table, tables.First(logits), part);
-      if (further) AddTableGradient(d_further, tables.Second(logits), part);
+      AddTableGradient(d_table, tables.First(logits), part, precision);
+      if (further) AddTableGradient(d_further, tables.Second(logits), part, precision);
     }
     if (gradient) {
       if (!d_table.defined()) d_table = at::zeros_like(table);
@@ -138,7 +143,8 @@ class ClassLossFunction : public torch::autograd::Function<ClassLossFunction> {
     const auto scaled = [&](const at::Tensor& tensor) {
       return scale == 1 || !tensor.defined() ? tensor : tensor * scale;
     };
-    return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), at::Tensor(),
+            at::Tensor(),     at::Tensor(),     at::Tensor()};
   }
 };
 
@@ -197,7 +203,7 @@ at::Tensor Embed(const at::Tensor& table_VD, const Packing& packing, Positions& 
 }
 
 LossSums ProjectedLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const at::Tensor& targets_N,
-                       const Smoothing& smoothing) {
+                       const Smoothing& smoothing, Precision precision) {
   CheckIds(targets_N, table_VD.size(0), "target");
   at::Tensor x = x_ND, targets = targets_N;
   const at::Tensor real = targets_N != kPad;
@@ -206,15 +212,15 @@ LossSums ProjectedLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const
     x = at::index_select(x, 0, index);
     targets = at::index_select(targets, 0, index);
   }
-  return ClassLoss(x, table_VD, {}, targets, smoothing);
+  return ClassLoss(x, table_VD, {}, targets, smoothing, precision);
 }
 
 LossSums ClassLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const at::Tensor& further_KD,
-                   const at::Tensor& classes_N, const Smoothing& smoothing) {
+                   const at::Tensor& classes_N, const Smoothing& smoothing, Precision precision) {
   std::optional<at::Tensor> further;
   if (further_KD.defined()) further = further_KD;
   const bool gradient = at::GradMode::is_enabled() && (x_ND.requires_grad() || table_VD.requires_grad());
-  const variable_list sums = ClassLossFunction::apply(x_ND, table_VD, further, classes_N, smoothing, gradient);
+  const variable_list sums = ClassLossFunction::apply(x_ND, table_VD, further, classes_N, smoothing, gradient, precision);
   return {.loss = sums[0], .nll = sums[1]};
 }
 

@@ -48,11 +48,11 @@ struct Smoothing {
 
 // Loss of x E^T against targets_N (rows whose target is kPad are left out). Differentiable in x and table.
 LossSums ProjectedLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const at::Tensor& targets_N,
-                       const Smoothing& smoothing);
+                       const Smoothing& smoothing, Precision precision);
 
 // The same for every row: no class is padding. `further_KD`, where defined, adds K classes behind the table's. Both
 // tables get a dense gradient, of zeros where there are no rows.
 LossSums ClassLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const at::Tensor& further_KD,
-                   const at::Tensor& classes_N, const Smoothing& smoothing);
+                   const at::Tensor& classes_N, const Smoothing& smoothing, Precision precision);
 
 }  // namespace strata::model

@@ -47,7 +47,7 @@ TEST(SmoothingTest, SpreadsOverAllOrOverTheOthers) {
                    table = at::randn({7, 4}, at::kDouble).set_requires_grad(true);
   const at::Tensor targets = Ids({3, kPad, 6, 0, 2}), real = Ids({0, 2, 3, 4});
   for (const bool others : {false, true}) {
-    const LossSums sums = ProjectedLoss(x, table, targets, {.epsilon = 0.2, .over_others = others});
+    const LossSums sums = ProjectedLoss(x, table, targets, {.epsilon = 0.2, .over_others = others}, Precision::kFloat32);
     const at::Tensor log_p = at::log_softmax(at::mm(x, table.t()), 1).index_select(0, real);
     const at::Tensor nll = -log_p.gather(1, targets.index_select(0, real).unsqueeze(1)).sum();
     // fairseq 0.12: (1 - eps - eps / (V - 1)) nll + eps / (V - 1) sum over all.

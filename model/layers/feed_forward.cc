@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "model/layers/autograd_types.h"
+#include "model/layers/matrix_product.h"
 
 namespace strata::model {
 namespace {
@@ -10,8 +11,8 @@ namespace {
 class FeedForwardFunction : public torch::autograd::Function<FeedForwardFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight1, const at::Tensor& bias1,
-                            const at::Tensor& weight2, const at::Tensor& bias2, DropoutSite site) {
-    const at::Tensor hidden = at::mm(x, weight1.t());
+                            const at::Tensor& weight2, const at::Tensor& bias2, DropoutSite site, Precision precision) {
+    const at::Tensor hidden = Product(x, weight1.t(), precision);
     ByType(hidden, [&](auto zero) {
       using T = decltype(zero);
       at::parallel_for(0, hidden.size(0), kRowGrain, [&](int64_t begin, int64_t end) {
@@ -20,29 +21,37 @@ class FeedForwardFunction : public torch::autograd::Function<FeedForwardFunction
     });
     context->save_for_backward({x, hidden, weight1, weight2});
     context->saved_data["scale"] = 1 / (1 - site.rate);
-    return at::addmm(bias2, hidden, weight2.t());
+    context->saved_data["precision"] = static_cast<int64_t>(precision);
+    return Product(bias2, hidden, weight2.t(), precision);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &hidden = saved[1], &weight1 = saved[2], &weight2 = saved[3];
+    const auto precision = static_cast<Precision>(context->saved_data["precision"].toInt());
     const at::Tensor d_y = gradients[0].contiguous();
-    const at::Tensor d_hidden = at::mm(d_y, weight2);
+    const at::Tensor d_hidden = Product(d_y, weight2, precision);
     const at::Tensor d_bias1 = at::zeros({hidden.size(1)}, hidden.options());
     ByType(hidden, [&](auto zero) {
       using T = decltype(zero);
       GetKernels<T>().relu_backward(MutableData<T>(d_hidden), Data<T>(hidden), MutableData<T>(d_bias1), hidden.size(1),
                                     context->saved_data["scale"].toDouble(), 0, hidden.size(0));
     });
-    return {at::mm(d_hidden, weight1), at::mm(d_hidden.t(), x), d_bias1,
-            at::mm(d_y.t(), hidden),   ColumnSums(d_y),         at::Tensor()};
+    return {Product(d_hidden, weight1, precision),
+            Product(d_hidden.t(), x, precision),
+            d_bias1,
+            Product(d_y.t(), hidden, precision),
+            ColumnSums(d_y),
+            at::Tensor(),
+            at::Tensor()};
   }
 };
 
 }  // namespace
 
 FeedForward::FeedForward(ParameterStore& parameters, const std::string& prefix, const std::string& stack, int64_t layer,
-                         int64_t dim, int64_t inner) {
+                         int64_t dim, int64_t inner, Precision precision)
+    : precision_(precision) {
   const auto add = [&](const std::string& name, Role role, bool is_bias, int64_t out, int64_t in) {
     // torch's Linear: uniform within 1 / sqrt(fan in), weight and bias alike.
     const ParameterPart part{.name = prefix + "." + name,
@@ -62,7 +71,7 @@ FeedForward::FeedForward(ParameterStore& parameters, const std::string& prefix, 
 }
 
 at::Tensor FeedForward::operator()(const at::Tensor& x_ND, const DropoutSite& activation) const {
-  return FeedForwardFunction::apply(x_ND, weight1_, bias1_, weight2_, bias2_, activation);
+  return FeedForwardFunction::apply(x_ND, weight1_, bias1_, weight2_, bias2_, activation, precision_);
 }
 
 }  // namespace strata::model

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "model/config.h"
 #include "model/layers/parameters.h"
 #include "model/layers/pass.h"
 
@@ -14,7 +15,7 @@ class FeedForward {
  public:
   // `prefix` is the layer's ("encoder.layers.0").
   FeedForward(ParameterStore& parameters, const std::string& prefix, const std::string& stack, int64_t layer, int64_t dim,
-              int64_t inner);
+              int64_t inner, Precision precision);
 
   // `activation` is the dropout behind the ReLU. The output's own dropout is the caller's.
   at::Tensor operator()(const at::Tensor& x_ND, const DropoutSite& activation) const;
@@ -25,6 +26,7 @@ class FeedForward {
   const at::Tensor& bias2() const { return bias2_; }
 
  private:
+  Precision precision_;
   at::Tensor weight1_, bias1_, weight2_, bias2_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "model/layers/bf16_kernels.h"
 #include "model/layers/decode_kernels.h"
 
 namespace strata::model {
@@ -13,11 +14,15 @@ namespace strata::model {
   extern const Kernels<float> kFloatKernels;   \
   extern const Kernels<double> kDoubleKernels; \
   extern const DecodeKernels kDecodeKernels;   \
+  extern const Bf16Kernels kBf16Kernels;       \
   }
 STRATA_DECLARE_KERNELS(kernels_baseline)
 #ifdef STRATA_X86_KERNELS
 STRATA_DECLARE_KERNELS(kernels_avx2)
 STRATA_DECLARE_KERNELS(kernels_avx512)
+namespace kernels_avx512_bf16 {
+extern const Bf16Kernels kBf16Kernels;
+}
 #endif
 #undef STRATA_DECLARE_KERNELS
 
@@ -28,15 +33,27 @@ struct Choice {
   const Kernels<float>* floats;
   const Kernels<double>* doubles;
   const DecodeKernels* decoding;
+  const Bf16Kernels* bf16;
+  bool bf16_instructions;
 };
+
+#define STRATA_CHOICE(name, space) \
+  { name, &space::kFloatKernels, &space::kDoubleKernels, &space::kDecodeKernels, &space::kBf16Kernels, false }
 
 Choice Choose() {
 #ifdef STRATA_X86_KERNELS
   const std::string aten = at::get_cpu_capability();
-  if (aten == "AVX512") return {"AVX512", &kernels_avx512::kFloatKernels, &kernels_avx512::kDoubleKernels, &kernels_avx512::kDecodeKernels};
-  if (aten == "AVX2") return {"AVX2", &kernels_avx2::kFloatKernels, &kernels_avx2::kDoubleKernels, &kernels_avx2::kDecodeKernels};
+  if (aten == "AVX512") {
+    Choice choice = STRATA_CHOICE("AVX512", kernels_avx512);
+    if (__builtin_cpu_supports("avx512bf16")) {
+      choice.bf16 = &kernels_avx512_bf16::kBf16Kernels;
+      choice.bf16_instructions = true;
+    }
+    return choice;
+  }
+  if (aten == "AVX2") return STRATA_CHOICE("AVX2", kernels_avx2);
 #endif
-  return {"DEFAULT", &kernels_baseline::kFloatKernels, &kernels_baseline::kDoubleKernels, &kernels_baseline::kDecodeKernels};
+  return STRATA_CHOICE("DEFAULT", kernels_baseline);
 }
 
 const Choice& Chosen() {
@@ -56,6 +73,10 @@ const Kernels<double>& GetKernels<double>() {
 }
 
 const DecodeKernels& GetDecodeKernels() { return *Chosen().decoding; }
+
+const Bf16Kernels& GetBf16Kernels() { return *Chosen().bf16; }
+
+bool HasBf16Instructions() { return Chosen().bf16_instructions; }
 
 const char* KernelInstructionSet() { return Chosen().name; }
 

@@ -19,12 +19,14 @@ Stack::Stack(const ModelConfig& config, const std::string& name, int64_t layers,
   if (cross) kinds_.insert(kinds_.begin() + 1, SublayerKind::kCrossAttention);
   for (int64_t i = 0; i < layers; ++i) {
     const std::string prefix = name + ".layers." + std::to_string(i);
-    Attention self(parameters, prefix + ".self_attn", name, i, config.dim, config.heads, /*cross=*/false);
+    Attention self(parameters, prefix + ".self_attn", name, i, config.dim, config.heads, /*cross=*/false,
+                   config.precision);
     std::unique_ptr<Attention> other;
     if (cross) {
-      other = std::make_unique<Attention>(parameters, prefix + ".encoder_attn", name, i, config.dim, config.heads, /*cross=*/true);
+      other = std::make_unique<Attention>(parameters, prefix + ".encoder_attn", name, i, config.dim, config.heads, /*cross=*/true,
+                                          config.precision);
     }
-    layers_.push_back({std::move(self), std::move(other), FeedForward(parameters, prefix, name, i, config.dim, config.ffn_dim)});
+    layers_.push_back({std::move(self), std::move(other), FeedForward(parameters, prefix, name, i, config.dim, config.ffn_dim, config.precision)});
   }
   scheme_ = MakeScheme(config.scheme, {.name = name,
                                        .layers = layers,

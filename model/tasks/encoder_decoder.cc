@@ -9,6 +9,7 @@
 
 #include "model/decode/beam_search.h"
 #include "model/decode/incremental_decoder.h"
+#include "model/layers/matrix_product.h"
 
 namespace strata::model {
 namespace {
@@ -134,14 +135,14 @@ LossSums EncoderDecoder::Loss(const Batch& batch, bool training, LayerTaps* taps
   const Packing target = Pack(batch.target_input_BT);
   const at::Tensor targets_N = PackTargets(batch.target_BT, target);
   return ProjectedLoss(Forward(source, target, pass), output_table_VD_, targets_N,
-                       {config().label_smoothing, config().smooth_over_others});
+                       {config().label_smoothing, config().smooth_over_others}, config().precision);
 }
 
 at::Tensor EncoderDecoder::Logits(const Batch& batch, LayerTaps* taps) {
   Pass pass(/*training=*/false, taps);
   const SourceRows source = front_end_->Embed(batch, pass, /*keep_padding=*/false);
   const Packing target = Pack(batch.target_input_BT);
-  return Unpack(at::mm(Forward(source, target, pass), output_table_VD_.t()), target);
+  return Unpack(Linear(Forward(source, target, pass), output_table_VD_, config().precision), target);
 }
 
 void EncoderDecoder::ProfilePass(const Batch& batch, Pass& pass) {

@@ -7,6 +7,7 @@
 
 #include "model/data/text_blocks.h"
 #include "model/layers/adaptive.h"
+#include "model/layers/matrix_product.h"
 #include "model/tasks/encoder_decoder.h"
 #include "model/tasks/registry.h"
 #include "model/tasks/transformer_model.h"
@@ -35,14 +36,15 @@ class LanguageModel final : public TransformerModel {
     const Packing input = Pack(batch.target_input_BT);
     const at::Tensor targets_N = PackTargets(batch.target_BT, input), x_ND = Forward(input, pass);
     if (adaptive_) return adaptive_->Loss(x_ND, targets_N, pass);
-    return ProjectedLoss(x_ND, table_VD_, targets_N, {config().label_smoothing, config().smooth_over_others});
+    return ProjectedLoss(x_ND, table_VD_, targets_N, {config().label_smoothing, config().smooth_over_others},
+                         config().precision);
   }
 
   at::Tensor Logits(const Batch& batch, LayerTaps* taps) override {
     Pass pass(/*training=*/false, taps);
     const Packing input = Pack(batch.target_input_BT);
     const at::Tensor x_ND = Forward(input, pass);
-    return Unpack(adaptive_ ? adaptive_->LogProbabilities(x_ND) : at::log_softmax(at::mm(x_ND, table_VD_.t()), 1),
+    return Unpack(adaptive_ ? adaptive_->LogProbabilities(x_ND) : at::log_softmax(Linear(x_ND, table_VD_, config().precision), 1),
                   input);
   }
 

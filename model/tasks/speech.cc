@@ -26,8 +26,8 @@ class SpeechFrontEnd final : public SourceFrontEnd {
   SpeechFrontEnd(const ModelConfig& config, ParameterStore& store, Positions& positions)
       : config_(config),
         positions_(positions),
-        first_(store, "encoder.subsample.conv_layers.0", config.feature_bins, EvenChannels(config)),
-        second_(store, "encoder.subsample.conv_layers.1", config.convolution_channels / 2, 2 * config.dim),
+        first_(store, "encoder.subsample.conv_layers.0", config.feature_bins, EvenChannels(config), config.precision),
+        second_(store, "encoder.subsample.conv_layers.1", config.convolution_channels / 2, 2 * config.dim, config.precision),
         masks_{config.frequency_masks, config.frequency_mask_bins, config.time_masks, config.time_mask_frames} {}
 
   SourceRows Embed(const Batch& batch, Pass& pass, bool keep_padding) override {

@@ -1,13 +1,14 @@
 // strata-bench-decoding: our side of the beam-search benchmark, driven line by line on standard input in turn with its peer
 // (tests/bench/ctranslate2_peer.py, which answers to the same lines).
 //
-//   model SCHEME DIM FFN HEADS LAYERS VOCABULARY SENTENCES LENGTH FILE   makes a model and sources, writes its weights to FILE
-//                  (safetensors; fairseq's names, `sources`) for the peer    -> ready PARAMETERS
+//   model SCHEME DIM FFN HEADS LAYERS VOCABULARY SENTENCES LENGTH FILE [PRECISION]   makes a model and sources, writes its
+//                  weights to FILE (safetensors; fairseq's names, `sources`) for the peer    -> ready PARAMETERS
+//                  The first model of a process always has the same weights and sources.
 //   decode         beam 4, every hypothesis LENGTH tokens long               -> processor seconds
 //   outputs        the tokens of the best hypotheses of the last decode      -> one line, sentence by sentence
 //   gemm           -> GFLOP/s of a large single-precision matrix product
 //
-// One thread, fp32.
+// One thread; PRECISION is fp32 (the default) or bf16.
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
@@ -56,8 +57,9 @@ class Decoding {
     std::string file;
     if (!(in >> config.scheme >> config.dim >> config.ffn_dim >> config.heads >> layers >> config.vocabulary >> sentences >>
           length_ >> file)) {
-      throw std::invalid_argument("model SCHEME DIM FFN HEADS LAYERS VOCABULARY SENTENCES LENGTH FILE");
+      throw std::invalid_argument("model SCHEME DIM FFN HEADS LAYERS VOCABULARY SENTENCES LENGTH FILE [PRECISION]");
     }
+    if (std::string precision; in >> precision) config.precision = strata::model::ParsePrecision(precision);
     config.encoder_layers = config.decoder_layers = layers;
     model_ = strata::model::CreateModel(config);
     batch_.source_BS = at::randint(4, config.vocabulary, {sentences, length_}, at::kLong);

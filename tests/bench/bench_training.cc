@@ -1,14 +1,14 @@
 // strata-bench-training: one side of a training benchmark, driven line by line on standard input, so that a driver can
 // alternate it with its peer (tests/bench/torch_peer.py, which answers to the same lines).
 //
-//   model SCHEME DIM FFN HEADS LAYERS VOCABULARY SENTENCES LENGTH   makes a model and a batch      -> ready PARAMETERS
+//   model SCHEME DIM FFN HEADS LAYERS VOCABULARY SENTENCES LENGTH [PRECISION]   makes a model and a batch -> ready PARAMETERS
 //   step N          N updates of the newest model (forward, backward, Adam)   -> processor seconds of the fastest
 //   pairs N         after two `model` lines: N updates of each, alternating   -> median of the ratios second / first,
 //   and
 //                   its standard error (a loaded machine shows here)
 //   gemm            -> GFLOP/s of a large single-precision matrix product
 //
-// One thread, fp32, dropout 0.1, label smoothing 0.1; SENTENCES sentences of LENGTH source and LENGTH target tokens.
+// One thread, PRECISION fp32 (the default) or bf16, dropout 0.1, label smoothing 0.1; SENTENCES sentences of LENGTH source and LENGTH target tokens.
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
@@ -60,8 +60,9 @@ Training Make(std::istream& in) {
   int64_t layers = 0, sentences = 0, length = 0;
   if (!(in >> config.scheme >> config.dim >> config.ffn_dim >> config.heads >> layers >> config.vocabulary >>
         sentences >> length)) {
-    throw std::invalid_argument("model SCHEME DIM FFN HEADS LAYERS VOCABULARY SENTENCES LENGTH");
+    throw std::invalid_argument("model SCHEME DIM FFN HEADS LAYERS VOCABULARY SENTENCES LENGTH [PRECISION]");
   }
+  if (std::string precision; in >> precision) config.precision = strata::model::ParsePrecision(precision);
   config.encoder_layers = config.decoder_layers = layers;
   Training training;
   training.model = strata::model::CreateModel(config);

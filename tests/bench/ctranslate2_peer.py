@@ -49,7 +49,7 @@ def sinusoids(rows, dim):
 
 
 class Decoding:
-    def __init__(self, scheme, dim, ffn, heads, layers, vocabulary, sentences, length, file):
+    def __init__(self, scheme, dim, ffn, heads, layers, vocabulary, sentences, length, file, precision="fp32"):
         assert scheme == "post_ln"
         weights = load_file(file)
         spec = TransformerSpec.from_config(int(layers), int(heads), pre_norm=False, activation=ctranslate2.specs.Activation.RELU)
@@ -66,7 +66,7 @@ class Decoding:
         with tempfile.TemporaryDirectory() as folder:
             spec.validate()
             spec.save(folder)
-            self.translator = ctranslate2.Translator(folder, device="cpu", compute_type="float32", inter_threads=1, intra_threads=1)
+            self.translator = ctranslate2.Translator(folder, device="cpu", compute_type={"fp32": "float32", "bf16": "bfloat16"}[precision], inter_threads=1, intra_threads=1)
         self.sources = [[names[i] for i in row] for row in weights["sources"]]
         self.ids = {name: i for i, name in enumerate(names)}
         self.length = int(length)
@@ -92,7 +92,9 @@ def main():
     decoding = None
     for line in sys.stdin:
         command, *arguments = line.split()
-        if command == "model":
+        if command == "model" and arguments[-1] == "bf16" and "bfloat16" not in ctranslate2.get_supported_compute_types("cpu"):
+            print("unsupported", flush=True)
+        elif command == "model":
             decoding = Decoding(*arguments)
             print("ready", decoding.parameters, flush=True)
         elif command == "decode":
