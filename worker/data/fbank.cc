@@ -99,7 +99,8 @@ void Power(const Complexes& z, const std::vector<double>& cosine, const std::vec
 }  // namespace
 
 FilterBank::FilterBank(int rate)
-    : window_(static_cast<int64_t>(rate * kWindowMs * 0.001)),
+    : rate_(rate),
+      window_(static_cast<int64_t>(rate * kWindowMs * 0.001)),
       shift_(static_cast<int64_t>(rate * kShiftMs * 0.001)),
       padded_(static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(window_)))) {
   for (int64_t k = 0; k < padded_ / 2; ++k) {

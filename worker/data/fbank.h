@@ -22,13 +22,16 @@ class FilterBank {
  public:
   explicit FilterBank(int rate);  // Hz; kLowestRate to kHighestRate
 
+  int rate() const { return rate_; }          // Hz
   int64_t window() const { return window_; }  // samples
   int64_t shift() const { return shift_; }    // samples
+  int64_t padded() const { return padded_; }  // samples: the window up to a power of two
 
   // Frames of so many samples; 0 where they are fewer than a window.
   int64_t Frames(int64_t samples) const { return samples < window_ ? 0 : 1 + (samples - window_) / shift_; }
 
   // Frames(samples.size()) x kFilterBanks numbers, frame by frame. Samples are in [-1, 1] (louder is taken as it is).
+  // Transformed in double precision; TorchaudioFilterBanks (filter_bank_program.h) rounds as torchaudio does.
   std::vector<float> Compute(std::span<const float> samples) const;
 
  private:
@@ -42,6 +45,7 @@ class FilterBank {
   // One window, of samples x 32768, as the Fourier transform takes it.
   void Shape(const float* samples, double* shaped) const;
 
+  int rate_;
   int64_t window_, shift_, padded_;
   std::vector<float> shape_;           // window_ values
   std::vector<double> cosine_, sine_;  // of 2 pi k / padded_, k < padded_ / 2

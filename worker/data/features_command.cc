@@ -8,6 +8,7 @@
 #include "worker/data/audio.h"
 #include "worker/data/commands.h"
 #include "worker/data/fbank.h"
+#include "worker/data/filter_bank_program.h"
 
 namespace strata::data {
 namespace {
@@ -36,7 +37,7 @@ std::string NumpyBytes(const std::vector<float>& features) {
 
 void WriteFeatures(const FeaturesOptions& options) {
   const Audio audio = ReadAudio(options.file, options.max_frames);
-  std::vector<float> features = FilterBank(audio.rate).Compute(audio.samples);
+  std::vector<float> features = TorchaudioFilterBanks(audio.rate, audio.samples);
   if (options.cmvn == "utterance") NormaliseUtterance(features);
   model::WriteFileAtomically(options.output, NumpyBytes(features));
   std::cout << options.output.string() << ": " << model::Grouped(features.size() / kFilterBanks) << " frames of "

@@ -11,6 +11,7 @@
 
 #include "model/data/feature_shard.h"
 #include "model/data/file.h"
+#include "worker/data/filter_bank_program.h"
 
 namespace strata::data {
 namespace {
@@ -32,7 +33,7 @@ Outcome Compute(const SpeechList& list, size_t clip, const SpeechForm& form) {
     const Audio audio = ReadAudio(list.clips[clip].audio, form.max_frames);
     outcome.clip.rate = audio.rate;
     outcome.clip.seconds = static_cast<double>(audio.samples.size()) / audio.rate;
-    outcome.clip.features = FilterBank(audio.rate).Compute(audio.samples);
+    outcome.clip.features = TorchaudioFilterBanks(audio.rate, audio.samples);
   } catch (...) {
     outcome.error = std::current_exception();
   }

@@ -1,4 +1,6 @@
 // strata-trainer: one rank of one job. docs/TRAINER.md is its contract.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
@@ -11,6 +13,7 @@
 #include "model/tasks/describe.h"
 #include "worker/trainer/evaluate.h"
 #include "worker/trainer/failure.h"
+#include "worker/trainer/filter_banks.h"
 #include "worker/trainer/generate.h"
 #include "worker/trainer/job.h"
 #include "worker/trainer/judge.h"
@@ -25,7 +28,7 @@ struct Arguments {
   std::string spec, job, dataset, out, spool, control;
   std::vector<std::string> checkpoints, detokenisers;
   std::string plan, print_spec, judge;
-  bool describe = false, resume = false;
+  bool describe = false, filter_banks = false, resume = false;
   int64_t attempt = 1, rank = 0, world_size = 1, threads = 0, evaluation = -1, vocabulary = 0;
 };
 
@@ -60,6 +63,8 @@ void Declare(CLI::App& app, Arguments& a) {
   app.add_option("--judge", a.judge, "Print the verdict of the rule of divergence on a recorded curve")
       ->type_name("FILE");
   app.add_flag("--describe", a.describe, "Print schemes, tasks, metrics and options as JSON");
+  app.add_flag("--filter-banks", a.filter_banks,
+               "Turn sounds on standard input into filter banks on standard output (for strata-data)");
 }
 
 TrialSpec ReadCheckedSpec(const std::string& file) {
@@ -89,6 +94,8 @@ bool Print(const Arguments& a) {
     for (const std::string& line : SpecLines(ReadCheckedSpec(a.print_spec))) std::cout << line << "\n";
   } else if (!a.plan.empty()) {
     std::cout << PlanOf(a).dump(1) << "\n";
+  } else if (a.filter_banks) {
+    ServeFilterBanks(STDIN_FILENO, STDOUT_FILENO);
   } else {
     return false;
   }
