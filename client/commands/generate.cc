@@ -31,7 +31,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 struct GenerateOptions {
-  std::string trial, file, checkpoint, output;
+  std::string trial, file, checkpoint, output, precision;
   int beam = 0, n_best = 0, threads = 0;
   double length_penalty = 0;
   CLI::Option* length_penalty_given = nullptr;
@@ -107,6 +107,7 @@ absl::StatusOr<v1::TrialSpec> SpecOf(const v1::Trial& trial, const GenerateOptio
   evaluation.set_length_penalties("");
   evaluation.set_n_best(options.n_best);
   if (options.beam > 0) evaluation.set_beam(options.beam);
+  if (!options.precision.empty()) evaluation.set_precision(options.precision);
   if (options.length_penalty_given->count() > 0) evaluation.set_length_penalty(options.length_penalty);
   if (evaluation.metric().empty()) {
     const json registry = json::parse(base::BuiltInRegistry(), nullptr, false);
@@ -308,6 +309,10 @@ void AddGenerate(CLI::App& app, Context& context) {
   command
       ->add_option("--n-best", options.n_best, "Hypotheses a sentence: number, score and text of each, tab-separated")
       ->check(CLI::Range(1, 256));
+  command
+      ->add_option("--precision", options.precision,
+                   "fp32, or bf16 where the processor has AVX512_BF16; as the trial's evaluation says")
+      ->check(CLI::IsMember({"fp32", "bf16"}));
   command->add_option("--output", options.output, "File to write; standard output by default")->type_name("FILE");
   command->add_option("--threads", options.threads, "Cores to use; all by default")->check(CLI::Range(1, 256));
   command->add_option("--detokeniser", options.detokenisers, "What the dataset's detokeniser names: NAME=COMMAND")

@@ -47,6 +47,7 @@ class Evaluation {
   }
 
   const EvaluateSpec& spec() const { return spec_; }
+  const std::string& path() const { return path_; }  // "evaluate[0]."
   const std::vector<std::string>& splits() const { return splits_; }
   bool decodes() const { return decodes_; }
 
@@ -216,7 +217,7 @@ void Evaluate(const Job& job, int64_t index, const std::vector<std::filesystem::
   const Evaluation evaluation(job.spec, index);
   const model::Manifest manifest = ReadDataset(job);
   std::vector<OpenedSplit> splits = OpenSplits(job, manifest, evaluation);
-  const auto model = MakeModel(job, manifest);
+  const auto model = MakeModel(job, manifest, evaluation.path(), evaluation.spec().precision);
   const std::vector<model::NamedParameter> parameters = model->Parameters();
   const int64_t update = AverageWeights(checkpoints, parameters, Identity(job, manifest));
   EmitStarted(job, "evaluate", parameters);

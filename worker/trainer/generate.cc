@@ -108,7 +108,7 @@ void Generate(const Job& job, const std::vector<std::filesystem::path>& checkpoi
   const model::Manifest manifest = ReadDataset(job);
   const auto examples = OpenExamples(job, manifest, kSplit, WindowsOf(job.spec, evaluation, /*sentences=*/0));
   if (examples->size() == 0) throw Failure(Cause::kDataError, "Split input is empty. Give at least one line.");
-  const auto model = MakeModel(job, manifest);
+  const auto model = MakeModel(job, manifest, "evaluate[0].", evaluation.precision);
   const std::vector<model::NamedParameter> parameters = model->Parameters();
   CheckpointIdentity identity = Identity(job, manifest);
   identity.dataset_digest.clear();

@@ -38,8 +38,12 @@ std::unique_ptr<model::Examples> OpenExamples(const Job& job, const model::Manif
                                               const model::ExampleOptions& options);
 
 // A freshly initialised model on the job's device; its seed decides all of it. Failure (bad_spec) where the registry
-// has no such task or scheme. Afterwards the generators stand at the seed.
+// has no such task or scheme, or this processor no instructions for train.precision. Afterwards the generators stand at
+// the seed.
 std::unique_ptr<model::SequenceModel> MakeModel(const Job& job, const model::Manifest& manifest);
+// The same for scoring in the `precision` that the spec's field `path` says ("evaluate[0]."), whatever it was trained in.
+std::unique_ptr<model::SequenceModel> MakeModel(const Job& job, const model::Manifest& manifest, const std::string& path,
+                                                const std::string& precision);
 
 CheckpointIdentity Identity(const Job& job, const model::Manifest& manifest);
 

@@ -29,6 +29,7 @@ model::ModelConfig ToModelConfig(const TrialSpec& spec, int64_t vocabulary) {
                               .adaptive_cutoffs = model::ParseCutoffs(spec.model.adaptive_cutoffs),
                               .adaptive_factor = spec.model.adaptive_factor,
                               .adaptive_softmax_dropout = spec.model.adaptive_softmax_dropout,
+                              .precision = model::ParsePrecision(spec.train.precision),
                               .convolution_channels = spec.model.convolution_channels,
                               .frequency_masks = spec.train.frequency_masks,
                               .frequency_mask_bins = spec.train.frequency_mask_bins,

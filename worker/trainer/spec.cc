@@ -94,7 +94,8 @@ Fields FieldsOf(TrainSpec& s) {
           Integer("frequency_masks", s.frequency_masks, 0, 100),
           Integer("frequency_mask_bins", s.frequency_mask_bins, 0, 80),
           Integer("time_masks", s.time_masks, 0, 100),
-          Integer("time_mask_frames", s.time_mask_frames, 0, 100000)};
+          Integer("time_mask_frames", s.time_mask_frames, 0, 100000),
+          Text("precision", s.precision, {"fp32", "bf16"})};
 }
 
 Fields FieldsOf(EvaluateSpec& s) {
@@ -111,6 +112,7 @@ Fields FieldsOf(EvaluateSpec& s) {
           Integer("n_best", s.n_best, 1, 256),
           Integer("window_tokens", s.window_tokens, 0, 1e6),
           Integer("context_tokens", s.context_tokens, 0, 1e6),
+          Text("precision", s.precision, {"fp32", "bf16"}),
           Integer("ranks", s.ranks, 1, 1024)};
 }
 

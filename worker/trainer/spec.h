@@ -43,6 +43,7 @@ struct TrainSpec {
   std::string smooth_over, validation_split;
   int64_t keep_epoch_checkpoints = 0, block_tokens = 0;
   int64_t frequency_masks = 0, frequency_mask_bins = 0, time_masks = 0, time_mask_frames = 0;
+  std::string precision;
 };
 
 struct EvaluateSpec {
@@ -53,7 +54,9 @@ struct EvaluateSpec {
   std::string checkpoint;
   int64_t average_last = 0;
   std::string length_penalties;
-  int64_t n_best = 0, window_tokens = 0, context_tokens = 0, ranks = 0;
+  int64_t n_best = 0, window_tokens = 0, context_tokens = 0;
+  std::string precision;
+  int64_t ranks = 0;
 };
 
 struct DiagnosticsSpec {

@@ -104,10 +104,10 @@ json SmallSpec() {
               "checkpoint_every": 0, "checkpoint_seconds": 600, "keep_checkpoints": 2, "on_divergence": "stop", "judge_after": 400,
               "max_length": 0, "schedule": "scheme", "decay_offset": 4000, "smooth_over": "vocabulary", "validation_split": "valid",
               "keep_epoch_checkpoints": 0, "block_tokens": 512, "frequency_masks": 0, "frequency_mask_bins": 27, "time_masks": 0,
-              "time_mask_frames": 100},
+              "time_mask_frames": 100, "precision": "fp32"},
     "evaluate": [{"metric": "bleu", "split": "test", "sentences": 0, "beam": 2, "length_penalty": 1, "max_length_a": 0,
                   "max_length_b": 20, "checkpoint": "final", "average_last": 10, "length_penalties": "", "n_best": 1,
-                  "window_tokens": 0, "context_tokens": 0, "ranks": 1}],
+                  "window_tokens": 0, "context_tokens": 0, "precision": "fp32", "ranks": 1}],
     "diagnostics": {"gradient_norms_every": 4, "location_layers": "", "locations_every": 0, "similarity_every": 0,
                     "variances_every": 0},
     "resources": {"ranks": 1, "threads": 1, "min_ranks": 0, "stall_seconds": 0}})");
