@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -11,6 +13,7 @@
 #include "client/names.h"
 #include "client/table.h"
 #include "nlohmann/json.hpp"
+#include "server/base/spec/spec.h"
 
 namespace strata::client {
 namespace {
@@ -96,8 +99,20 @@ std::string Bar(double fraction, size_t width) {
   return bar + std::string(width - (eighths + 7) / 8, ' ');
 }
 
+std::vector<std::string> FurtherSettings(const v1::Experiment& experiment, const v1::Trial& trial) {
+  static const std::set<std::string> kOwnColumns = {"scheme", "model.scheme", "depth", "model.depth", "seed", "train.seed"};
+  std::vector<std::string> settings;
+  for (const v1::Axis& axis : experiment.spec().axes()) {
+    if (kOwnColumns.contains(axis.field())) continue;
+    const auto value = base::GetField(trial.spec(), axis.field());
+    if (value.ok()) settings.push_back(absl::StrCat(axis.field(), "=", *value));
+  }
+  return settings;
+}
+
 std::string CellLabel(const v1::Experiment& experiment, const v1::Trial& trial) {
   std::vector<std::string> parts = {trial.spec().model().scheme(), trial.spec().model().depth()};
+  for (std::string& setting : FurtherSettings(experiment, trial)) parts.push_back(std::move(setting));
   for (const v1::Axis& axis : experiment.spec().axes()) {
     if (axis.field() == "train.seed" && axis.values_size() > 1)
       parts.push_back(absl::StrCat("seed ", trial.spec().train().seed()));

@@ -35,6 +35,9 @@ std::string Bar(double fraction, size_t width);
 // What sets the trials apart: the values of the axes, as "post_ln 18L-18L"; the seed where it varies.
 std::string CellLabel(const v1::Experiment& experiment, const v1::Trial& trial);
 
+// Values of the grid's axes beyond scheme, depth and seed: "model.rescale_init=true". In the axes' order.
+std::vector<std::string> FurtherSettings(const v1::Experiment& experiment, const v1::Trial& trial);
+
 // What a trial does, in words: "queued, place 3", "training", "evaluating", "DIVERGED (vanished at update 450)".
 std::string Describe(const v1::Trial& trial);
 

@@ -35,6 +35,22 @@ v1::Experiment MakeExperiment() {
   return experiment;
 }
 
+TEST(CellLabelTest, NamesWhateverTheGridVaries) {
+  v1::Experiment experiment = MakeExperiment();
+  v1::Trial trial = MakeTrial(1, v1::JOB_STATE_QUEUED, 0);
+  EXPECT_EQ(CellLabel(experiment, trial), "b2t 18L-18L");
+  for (const char* field : {"model.depth", "model.rescale_init", "train.seed"}) {
+    v1::Axis* axis = experiment.mutable_spec()->add_axes();
+    axis->set_field(field);
+    axis->add_values("1");
+    axis->add_values("2");
+  }
+  trial.mutable_spec()->mutable_model()->set_rescale_init(true);
+  trial.mutable_spec()->mutable_train()->set_seed(2);
+  EXPECT_THAT(FurtherSettings(experiment, trial), ElementsAre("model.rescale_init=true"));
+  EXPECT_EQ(CellLabel(experiment, trial), "b2t 18L-18L model.rescale_init=true seed 2");
+}
+
 TEST(BarTest, FillsByEighthsAndKeepsItsWidth) {
   EXPECT_EQ(Bar(0, 4), "    ");
   EXPECT_EQ(Bar(0.5, 4), "██  ");

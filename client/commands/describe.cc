@@ -1,3 +1,4 @@
+#include "absl/strings/str_join.h"
 #include "client/commands/command.h"
 #include "client/format.h"
 #include "client/initialisations.h"
@@ -25,6 +26,26 @@ std::string Note(const v1::Trial& trial) {
   return note;
 }
 
+void PrintTrials(const v1::Experiment& experiment, const std::vector<v1::Trial>& trials) {
+  std::vector<std::string> titles{"TRIAL", "SCHEME", "DEPTH", ">SEED"};
+  const bool further = !trials.empty() && !FurtherSettings(experiment, trials.front()).empty();
+  if (further) titles.push_back("SETTINGS");
+  for (const char* title : {"STATE", ">UPDATE", ">BEST NLL", ">FINAL NLL", "NOTE"}) titles.emplace_back(title);
+  Table table(titles);
+  for (const v1::Trial& trial : trials) {
+    std::vector<std::string> cells{LastPart(trial.name()), trial.spec().model().scheme(), trial.spec().model().depth(),
+                                   std::to_string(trial.spec().train().seed())};
+    if (further) cells.push_back(absl::StrJoin(FurtherSettings(experiment, trial), " "));
+    cells.push_back(StateName(trial.state()));
+    cells.push_back(trial.updates() == 0 ? "-" : std::to_string(trial.updates_done()) + "/" + std::to_string(trial.updates()));
+    cells.push_back(FormatNll(trial.has_best_nll(), trial.best_nll()));
+    cells.push_back(FormatNll(trial.has_final_nll(), trial.final_nll()));
+    cells.push_back(Note(trial));
+    table.Add(cells);
+  }
+  std::fputs(table.Text().c_str(), stdout);
+}
+
 absl::Status DescribeExperiment(const Context& context, const std::string& name) {
   const Connection connection = context.Connect();
   v1::GetExperimentRequest request;
@@ -50,15 +71,7 @@ absl::Status DescribeExperiment(const Context& context, const std::string& name)
   Line("trials", FormatCount(experiment->trials()) + " (" + StateCounts(*experiment) + ")");
   Line("done", experiment->done() ? "yes" : "no");
   std::puts("");
-  Table table({"TRIAL", "SCHEME", "DEPTH", ">SEED", "STATE", ">UPDATE", ">BEST NLL", ">FINAL NLL", "NOTE"});
-  for (const auto& trial : *trials) {
-    table.Add({LastPart(trial.name()), trial.spec().model().scheme(), trial.spec().model().depth(),
-               std::to_string(trial.spec().train().seed()), StateName(trial.state()),
-               trial.updates() == 0 ? "-" : std::to_string(trial.updates_done()) + "/" + std::to_string(trial.updates()),
-               FormatNll(trial.has_best_nll(), trial.best_nll()), FormatNll(trial.has_final_nll(), trial.final_nll()),
-               Note(trial)});
-  }
-  std::fputs(table.Text().c_str(), stdout);
+  PrintTrials(*experiment, *trials);
   if (!groups->empty()) std::printf("\nMatched comparison\n%s", Text(*groups).c_str());
   return absl::OkStatus();
 }

@@ -9,10 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/commands/command.h"
 #include "client/format.h"
 #include "client/measurements.h"
 #include "client/names.h"
+#include "client/progress.h"
 #include "client/spec/read_spec.h"
 #include "client/table.h"
 #include "nlohmann/json.hpp"
@@ -36,7 +38,7 @@ struct ProbeOptions {
 // What one trial's probe shows.
 struct Probed {
   const v1::Trial* trial = nullptr;
-  std::vector<std::string> other_settings;  // of the grid's further axes
+  std::vector<std::string> further_settings;  // of the grid's further axes
   double ratio = std::numeric_limits<double>::quiet_NaN();
   double ratio_encoder = std::numeric_limits<double>::quiet_NaN();
   double spread = std::numeric_limits<double>::infinity();
@@ -86,14 +88,7 @@ absl::Status ReadScalar(const Connection& connection, const std::string& job, co
 }
 
 absl::StatusOr<Probed> Read(const Connection& connection, const v1::Experiment& experiment, const v1::Trial& trial) {
-  Probed probed{.trial = &trial};
-  for (const v1::Axis& axis : experiment.spec().axes()) {
-    if (axis.field() == "scheme" || axis.field() == "depth" || axis.field() == "seed" || axis.field() == "model.scheme" ||
-        axis.field() == "model.depth" || axis.field() == "train.seed")
-      continue;
-    const auto value = base::GetField(trial.spec(), axis.field());
-    if (value.ok()) probed.other_settings.push_back(absl::StrCat(LastPart(axis.field()), "=", *value));
-  }
+  Probed probed{.trial = &trial, .further_settings = FurtherSettings(experiment, trial)};
   const std::string job = ProbeJob(trial);
   for (const auto& [series, value] : {std::pair<const char*, double*>{"gradient_ratio", &probed.ratio},
                                       {"gradient_ratio_encoder", &probed.ratio_encoder},
@@ -130,8 +125,7 @@ void PrintRanking(const std::vector<Probed>& probes) {
   Table table({">RANK", "SCHEME", "DEPTH", ">SEED", "SETTINGS", ">DECODER", ">ENCODER", ">SPREAD", "LAYERS"});
   for (size_t i = 0; i < probes.size(); ++i) {
     const v1::TrialSpec& spec = probes[i].trial->spec();
-    std::string settings;
-    for (const std::string& one : probes[i].other_settings) absl::StrAppend(&settings, settings.empty() ? "" : " ", one);
+    const std::string settings = absl::StrJoin(probes[i].further_settings, " ");
     table.Add({std::to_string(i + 1), spec.model().scheme(), spec.model().depth(), std::to_string(spec.train().seed()), settings,
                Number(probes[i].ratio), Number(probes[i].ratio_encoder), Number(probes[i].spread), Finding(probes[i])});
   }
@@ -162,7 +156,7 @@ void PrintJsonRanking(const std::string& experiment, const std::vector<Probed>& 
                     {"scheme", probed.trial->spec().model().scheme()},
                     {"depth", probed.trial->spec().model().depth()},
                     {"seed", probed.trial->spec().train().seed()},
-                    {"settings", probed.other_settings},
+                    {"settings", probed.further_settings},
                     {"decoder_ratio", JsonNumber(probed.ratio)},
                     {"encoder_ratio", JsonNumber(probed.ratio_encoder)},
                     {"spread", JsonNumber(probed.spread)},
