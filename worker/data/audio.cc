@@ -107,7 +107,7 @@ void CheckLength(const fs::path& path, int64_t samples, int rate, int64_t max_fr
   const bool absolute = max_frames >= kLongestClip;
   throw ClipLengthError(is + "; the limit is " + Grouped(static_cast<uint64_t>(std::min(max_frames, kLongestClip))) +
                             " frames. " +
-                            (absolute ? "Cut it into utterances." : "Cut it into utterances, or raise --max-frames."),
+                            (absolute ? "Cut it into utterances." : "Cut it into utterances, or raise strata-data's --max-frames."),
                         true);
 }
 

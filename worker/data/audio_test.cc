@@ -100,7 +100,7 @@ TEST_F(AudioTest, RefusesClipsOverTheLimit) {
   EXPECT_EQ(ErrorOf(path, 101), "no error");
   EXPECT_THAT(ErrorOf(path, 100),
               AllOf(HasSubstr("is 1.02 s long (16,400 samples, 101 frames); the limit is 100 frames"),
-                    HasSubstr("raise --max-frames")));
+                    HasSubstr("raise strata-data's --max-frames")));
   const fs::path hours = Write("hours.flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, std::vector<float>(1'000 * 301), 1'000);
   EXPECT_THAT(ErrorOf(hours), AllOf(HasSubstr("the limit is 30,000 frames"), HasSubstr("Cut it into utterances.")));
 }

@@ -116,9 +116,15 @@ ordered_json WriteSplits(const PrepareSpeechOptions& options, const fs::path& fo
   return statistics;
 }
 
+// By its name; then what is wrong with it is wrong with a sound, whatever it holds.
+bool IsNamedAsAudio(const fs::path& file) {
+  const std::string ending = LowerCase(file.extension().string());
+  return ending == ".wav" || ending == ".flac" || ending == ".ogg" || ending == ".oga";
+}
+
 // The input of EncodeSpeech as a list.
 SpeechList InputList(const EncodeSpeechOptions& options, bool lowercase) {
-  if (LooksLikeAudio(options.input))
+  if (LooksLikeAudio(options.input) || IsNamedAsAudio(options.input))
     return {.file = options.input, .clips = {{.audio = options.input, .transcript = {}}}};
   SpeechList list = ReadSpeechList(options.input, Transcripts::kOptional);
   for (ClipEntry& clip : list.clips) {
@@ -173,6 +179,12 @@ model::Manifest EncodeSpeech(const EncodeSpeechOptions& options, const model::Ma
   if (of.task != kTask) {
     throw DataError(options.dataset.string() + " is a dataset of task " + of.task +
                     ", not of speech. Name the dataset that " + "the model was trained on.");
+  }
+  if (of.features.bins != kFilterBanks) {
+    throw DataError(options.dataset.string() + "/manifest.json: features.bins is " + std::to_string(of.features.bins) +
+                    ", but sounds are encoded with " + std::to_string(kFilterBanks) +
+                    " filter banks. Compute the features of such a dataset yourself, or train on one of 'strata-data "
+                    "prepare-speech'.");
   }
   const VocabularyContent content = VocabularyOf(options.dataset, of);
   const auto vocabulary = OpenVocabulary(content.kind, content.content, content.where.string());

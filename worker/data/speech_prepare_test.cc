@@ -227,6 +227,26 @@ TEST_F(SpeechTest, EncodesAUsersFileOrList) {
     EXPECT_THAT(e.what(),
                 AllOf(StartsWith((folder_ / "valid/b.wav is ").string()), HasSubstr("the limit is 59 frames")));
   }
+  for (const char* name : {"text.wav", "text.FLAC"}) {
+    Write(name, "hello world\n");
+    encode.input = folder_ / name;
+    try {
+      EncodeSpeech(encode, of);
+      ADD_FAILURE() << "text was taken for a sound";
+    } catch (const model::DataError& e) {
+      EXPECT_THAT(e.what(),
+                  AllOf(HasSubstr(std::string(name) + " as audio"), HasSubstr("Give a FLAC, WAV or OGG file")));
+    }
+  }
+  encode.input = folder_ / "valid/b.wav";
+  model::Manifest narrow = of;
+  narrow.features.bins = 40;
+  try {
+    EncodeSpeech(encode, narrow);
+    ADD_FAILURE() << "features of 40 filter banks were promised";
+  } catch (const model::DataError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("features.bins is 40, but sounds are encoded with 80 filter banks"));
+  }
   model::Manifest text = of;
   text.task = "translation";
   EXPECT_THROW(EncodeSpeech(encode, text), model::DataError);
