@@ -101,7 +101,9 @@ int64_t ProbeTokens(const TrialSpec& spec, const model::SequenceModel& model, co
 nlohmann::ordered_json Plan(const TrialSpec& spec, int64_t vocabulary, const model::Manifest* manifest) {
   std::unique_ptr<model::SequenceModel> model;
   try {
-    model = model::CreateModel(ToModelConfig(spec, vocabulary), model::Construction::kShapesOnly);
+    model::ModelConfig config = ToModelConfig(spec, vocabulary);
+    if (manifest != nullptr && manifest->features.bins > 0) config.feature_bins = manifest->features.bins;
+    model = model::CreateModel(config, model::Construction::kShapesOnly);
   } catch (const std::invalid_argument& error) {
     throw Failure(Cause::kBadSpec, error.what());
   }
