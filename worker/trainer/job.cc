@@ -51,7 +51,6 @@ std::unique_ptr<model::SequenceModel> MakeModel(const Job& job, const model::Man
     at::manual_seed(seed);
     model::ModelConfig config = ToModelConfig(job.spec, manifest.vocabulary_size);
     if (manifest.features.bins > 0) config.feature_bins = manifest.features.bins;
-    if (manifest.features.bins > 0) config.feature_bins = manifest.features.bins;
     config.precision = model::ParsePrecision(precision);
     CheckInstructions(job, path + "precision", config.precision);
     model::CheckLocationLayers(job.spec.diagnostics.location_layers, config);
