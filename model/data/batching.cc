@@ -38,6 +38,11 @@ std::vector<uint32_t> Permutation(size_t count, uint64_t seed, uint64_t stream) 
   return order;
 }
 
+uint64_t BatchSeed(uint64_t seed, int64_t updates_done, int64_t place) {
+  const uint64_t of_update = Random(Random(seed, kBatchStream).Next(), static_cast<uint64_t>(updates_done)).Next();
+  return Random(of_update, static_cast<uint64_t>(place)).Next();
+}
+
 std::vector<uint32_t> OrderBySize(std::vector<uint32_t> initial, std::span<const int32_t> source_sizes,
                                   std::span<const int32_t> target_sizes) {
   std::stable_sort(initial.begin(), initial.end(), [&](uint32_t a, uint32_t b) {

@@ -38,8 +38,12 @@ std::vector<uint32_t> OrderBySize(std::vector<uint32_t> initial, std::span<const
 Batches MakeBatches(std::vector<uint32_t> ordered, std::span<const int32_t> source_sizes,
                     std::span<const int32_t> target_sizes, const BatchLimits& limits);
 
-// Streams of random numbers of one seed: the order of ties, and from here on one an epoch.
-inline constexpr uint64_t kTieStream = 1, kFirstEpochStream = 2;
+// Streams of random numbers of one seed: those within batches, the order of ties, and from here on one an epoch.
+inline constexpr uint64_t kBatchStream = 0, kTieStream = 1, kFirstEpochStream = 2;
+
+// Seed of what is random in one batch of a training (dropout and the like): the `place`-th batch of the update after
+// `updates_done`. So it depends neither on who works on the batch nor on where a training was interrupted.
+uint64_t BatchSeed(uint64_t seed, int64_t updates_done, int64_t place);
 
 // 0 .. count - 1, shuffled. The same on every machine for the same seed and stream.
 std::vector<uint32_t> Permutation(size_t count, uint64_t seed, uint64_t stream);

@@ -86,6 +86,17 @@ Batches TenBatches() {
   return batches;
 }
 
+TEST(BatchSeedTest, DiffersByTrainingUpdateAndPlace) {
+  std::set<uint64_t> seeds;
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    for (int64_t update = 0; update < 20; ++update) {
+      for (int64_t place = 0; place < 8; ++place) seeds.insert(BatchSeed(seed, update, place));
+    }
+  }
+  EXPECT_EQ(seeds.size(), 5u * 20 * 8);
+  EXPECT_EQ(BatchSeed(1, 2, 3), BatchSeed(1, 2, 3));
+}
+
 TEST(EpochOrderTest, AnEpochHoldsEveryBatchOnceAndEpochsDiffer) {
   const Batches batches = TenBatches();
   EpochOrder order(batches, /*seed=*/3, /*per_update=*/4);

@@ -2,18 +2,19 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
-#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
+#include <chrono>
+#include <csignal>
 #include <sstream>
 #include <system_error>
 
 #include "model/data/file.h"
 #include "worker/trainer/checkpoint_state.h"
 #include "worker/trainer/failure.h"
+#include "worker/trainer/spec.h"
 
 namespace strata::trainer {
 namespace {
@@ -22,41 +23,6 @@ namespace fs = std::filesystem;
 
 constexpr char kFormat[] = "strata-checkpoint-1";
 constexpr char kIndex[] = "index.json";
-constexpr char kRandomState[] = "random.cpu";
-
-class Sha256Stream {
- public:
-  Sha256Stream() : context_(EVP_MD_CTX_new()) { EVP_DigestInit_ex(context_, EVP_sha256(), nullptr); }
-  ~Sha256Stream() { EVP_MD_CTX_free(context_); }
-  Sha256Stream(const Sha256Stream&) = delete;
-  Sha256Stream& operator=(const Sha256Stream&) = delete;
-  void Add(const void* data, size_t bytes) { EVP_DigestUpdate(context_, data, bytes); }
-  std::string Hex() {
-    unsigned char digest[32];
-    EVP_DigestFinal_ex(context_, digest, nullptr);
-    std::string text;
-    for (const unsigned char byte : digest) {
-      constexpr char kDigits[] = "0123456789abcdef";
-      text += {kDigits[byte >> 4], kDigits[byte & 15]};
-    }
-    return text;
-  }
-
- private:
-  EVP_MD_CTX* context_;
-};
-
-std::string TensorsHash(model::NamedTensors tensors, const std::string& also = "") {
-  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  Sha256Stream hash;
-  for (const auto& [name, tensor] : tensors) {
-    hash.Add(name.c_str(), name.size() + 1);
-    const at::Tensor plain = tensor.detach().to(at::kCPU).contiguous();
-    hash.Add(plain.const_data_ptr(), plain.nbytes());
-  }
-  hash.Add(also.data(), also.size());
-  return hash.Hex();
-}
 
 std::map<std::string, std::string> Metadata(const CheckpointIdentity& identity, int64_t update) {
   std::string lines;
@@ -82,6 +48,9 @@ std::string Differences(const std::string& theirs, const std::vector<std::string
   std::map<std::string, std::string> there;
   std::istringstream lines(theirs);
   for (std::string line; std::getline(lines, line);) there.insert(split(line));
+  // As checkpoints of trainings that had one rank said it.
+  if (const auto alone = there.find("train.update_frequency"); alone != there.end())
+    there.emplace(kBatchesPerUpdate, alone->second);
   std::string text;
   for (const std::string& line : ours) {
     const auto [path, value] = split(line);
@@ -141,12 +110,6 @@ void CopyInto(const model::SafetensorsReader& reader, const fs::path& file, cons
 
 }  // namespace
 
-std::string WeightsHash(const std::vector<model::NamedParameter>& parameters) {
-  model::NamedTensors tensors;
-  for (const auto& [name, tensor] : parameters) tensors.emplace_back(name, tensor);
-  return TensorsHash(std::move(tensors));
-}
-
 CheckpointStore::CheckpointStore(fs::path folder, int64_t keep, EventLog* events)
     : folder_(std::move(folder)), keep_(keep), events_(events) {
   fs::create_directories(folder_);
@@ -164,13 +127,17 @@ bool CheckpointStore::Empty() const {
   });
 }
 
-void CheckpointStore::Commit(const std::string& file, const std::string& kind, int64_t update,
-                             const model::NamedTensors& tensors, const std::map<std::string, std::string>& metadata) {
-  const fs::path target = folder_ / file, partial = folder_ / (file + ".partial");
+std::string CheckpointStore::Path(const std::string& file) const { return folder_.filename().string() + "/" + file; }
+
+void CheckpointStore::Commit(const Snapshot& snapshot) {
+  const fs::path target = folder_ / snapshot.file, partial = folder_ / (snapshot.file + ".partial");
+  auto metadata = snapshot.metadata;
+  const auto state = metadata.find("state");
+  metadata["content_sha256"] = TensorsHash(snapshot.tensors, state == metadata.end() ? "" : state->second);
   events_->Sync();  // what was measured up to here is on disk before the checkpoint that skips it
-  Entry entry{.file = file, .kind = kind, .update = update};
+  Entry entry{.file = snapshot.file, .kind = snapshot.kind, .update = snapshot.update};
   try {
-    model::WriteSafetensors(partial, tensors, metadata);
+    model::WriteSafetensors(partial, snapshot.tensors, metadata);
     entry.sha256 = model::FileSha256(partial);
     entry.bytes = fs::file_size(partial);
     fs::rename(partial, target);
@@ -180,55 +147,80 @@ void CheckpointStore::Commit(const std::string& file, const std::string& kind, i
     throw;
   }
   model::SyncFolder(folder_);
-  std::erase_if(entries_, [&](const Entry& other) { return other.file == file; });
+  // Later epochs are of an attempt that was killed; they are written again.
+  std::erase_if(entries_, [&](const Entry& other) {
+    return other.file == entry.file || (entry.kind == "epoch" && other.kind == "epoch" && other.update > entry.update);
+  });
   entries_.push_back(entry);
   WriteIndex();
-  events_->Emit("checkpoint", {{"update", update},
-                               {"file", folder_.filename().string() + "/" + file},
+  events_->Emit("checkpoint", {{"update", entry.update},
+                               {"file", Path(entry.file)},
                                {"sha256", entry.sha256},
                                {"bytes", entry.bytes},
-                               {"kind", kind}});
+                               {"kind", entry.kind}});
+  if (snapshot.keep > 0) DropOld(entry.kind, snapshot.keep);
 }
 
-std::string CheckpointStore::SaveResumable(const model::Adam& adam, const at::Tensor& random_state,
-                                           const TrainingState& state, const CheckpointIdentity& identity) {
+void CheckpointStore::Write(Snapshot snapshot) {
+  Finish();
+  for (auto& [name, tensor] : snapshot.tensors) tensor = tensor.detach().to(tensor.options().device(at::kCPU), /*non_blocking=*/false, /*copy=*/true);
+  writing_ = std::async(std::launch::async, [this, snapshot = std::move(snapshot)] {
+    sigset_t all;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the training thread's
+    Commit(snapshot);
+  });
+}
+
+void CheckpointStore::Finish() {
+  if (writing_.valid()) writing_.get();
+}
+
+void CheckpointStore::Check() {
+  if (writing_.valid() && writing_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) writing_.get();
+}
+
+std::string CheckpointStore::SaveResumable(const model::Adam& adam, const TrainingState& state,
+                                           const CheckpointIdentity& identity) {
   model::NamedTensors tensors;
   for (const auto& [name, tensor] : adam.flat().parameters()) tensors.emplace_back("model." + name, tensor);
   for (const auto& [name, tensor] : adam.State()) tensors.emplace_back("optimizer." + name, tensor);
-  tensors.emplace_back(kRandomState, random_state);
   auto metadata = Metadata(identity, state.update);
   metadata["state"] = ToJson(state, adam.steps()).dump();
-  metadata["content_sha256"] = TensorsHash(tensors, metadata["state"]);
   char file[64];
   std::snprintf(file, sizeof file, "update-%08lld.safetensors", static_cast<long long>(state.update));
-  Commit(file, "resumable", state.update, tensors, metadata);
-  DropOld("resumable", keep_);
-  return folder_.filename().string() + "/" + file;
+  Write({.file = file,
+         .kind = "resumable",
+         .update = state.update,
+         .keep = keep_,
+         .tensors = std::move(tensors),
+         .metadata = std::move(metadata)});
+  return Path(file);
 }
 
 void CheckpointStore::SaveWeights(const std::string& kind, const std::vector<model::NamedParameter>& parameters,
                                   int64_t update, const CheckpointIdentity& identity) {
-  SaveWeightsAs(kind + ".safetensors", kind, parameters, update, identity);
+  SaveWeightsAs(kind + ".safetensors", kind, /*keep=*/0, parameters, update, identity);
 }
 
 void CheckpointStore::SaveEpoch(int64_t epoch, int64_t keep, const std::vector<model::NamedParameter>& parameters,
                                 int64_t update, const CheckpointIdentity& identity) {
-  // Later ones are of an attempt that was killed; they are written again.
-  std::erase_if(entries_, [&](const Entry& entry) { return entry.kind == "epoch" && entry.update > update; });
   char file[64];
   std::snprintf(file, sizeof file, "epoch-%08lld.safetensors", static_cast<long long>(epoch));
-  SaveWeightsAs(file, "epoch", parameters, update, identity);
-  DropOld("epoch", keep);
+  SaveWeightsAs(file, "epoch", keep, parameters, update, identity);
 }
 
-void CheckpointStore::SaveWeightsAs(const std::string& file, const std::string& kind,
+void CheckpointStore::SaveWeightsAs(const std::string& file, const std::string& kind, int64_t keep,
                                     const std::vector<model::NamedParameter>& parameters, int64_t update,
                                     const CheckpointIdentity& identity) {
   model::NamedTensors tensors;
   for (const auto& [name, tensor] : parameters) tensors.emplace_back("model." + name, tensor);
-  auto metadata = Metadata(identity, update);
-  metadata["content_sha256"] = TensorsHash(tensors);
-  Commit(file, kind, update, tensors, metadata);
+  Write({.file = file,
+         .kind = kind,
+         .update = update,
+         .keep = keep,
+         .tensors = std::move(tensors),
+         .metadata = Metadata(identity, update)});
 }
 
 void CheckpointStore::DropOld(const std::string& kind, int64_t keep) {
@@ -287,7 +279,7 @@ void CheckpointStore::ReadIndex() {
   }
 }
 
-CheckpointStore::Restored CheckpointStore::Load(const Entry& entry, model::Adam& adam,
+TrainingState CheckpointStore::Load(const Entry& entry, model::Adam& adam,
                                                 const CheckpointIdentity& identity) {
   const fs::path file = folder_ / entry.file;
   if (!fs::exists(file)) throw std::runtime_error(file.string() + " is in the index, but not there.");
@@ -303,10 +295,9 @@ CheckpointStore::Restored CheckpointStore::Load(const Entry& entry, model::Adam&
     }
   }
   CheckIdentity(file, metadata, identity, {});
-  Restored restored;
+  TrainingState restored;
   int64_t steps = 0;
-  FromJson(nlohmann::json::parse(metadata.at("state")), &restored.state, &steps);
-  restored.random_state = reader.Get(kRandomState);
+  FromJson(nlohmann::json::parse(metadata.at("state")), &restored, &steps);
   CopyInto(reader, file, "model.", adam.flat().parameters());
   CopyInto(reader, file, "optimizer.", adam.State());
   adam.set_steps(steps);
@@ -327,8 +318,7 @@ CheckpointStore::Restored CheckpointStore::Load(const Entry& entry, model::Adam&
   return restored;
 }
 
-std::optional<CheckpointStore::Restored> CheckpointStore::Restore(model::Adam& adam,
-                                                                  const CheckpointIdentity& identity) {
+std::optional<TrainingState> CheckpointStore::Restore(model::Adam& adam, const CheckpointIdentity& identity) {
   std::vector<Entry> resumable;
   for (const Entry& entry : entries_) {
     if (entry.kind == "resumable") resumable.push_back(entry);

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "model/data/file.h"
 
@@ -35,6 +36,41 @@ void DetokeniseAll(const Job& job, const model::Manifest& manifest, DecodedSplit
   }
 }
 
+// Decoded sentences for another rank, as CBOR: exact numbers, any bytes. [[sentence, [[text, score, tokens], ..]], ..]
+using Sentences = std::vector<std::pair<uint32_t, std::vector<DecodedLine>>>;
+
+std::string Packed(const Sentences& sentences, bool stopped) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& [number, lines] : sentences) {
+    nlohmann::json packed = nlohmann::json::array();
+    for (const DecodedLine& line : lines) packed.push_back({line.text, line.score, line.tokens});
+    list.push_back({number, std::move(packed)});
+  }
+  const std::vector<uint8_t> bytes = nlohmann::json::to_cbor({stopped, std::move(list)});
+  return {bytes.begin(), bytes.end()};
+}
+
+// Whether that rank was stopped.
+bool Unpack(const std::string& packed, DecodedSplit* decoded) {
+  const nlohmann::json all = nlohmann::json::from_cbor(packed);
+  for (const auto& sentence : all.at(1)) {
+    auto& lines = decoded->lines.at(sentence.at(0).get<size_t>());
+    for (const auto& line : sentence.at(1)) lines.push_back({line.at(0), line.at(1), line.at(2)});
+  }
+  return all.at(0);
+}
+
+// All ranks' lines on the first; false where one of them was stopped.
+bool Gather(const Job& job, const std::string& split, const Sentences& mine, bool stopped, DecodedSplit* decoded) {
+  const std::string name = "hypotheses of " + split;
+  if (job.ranks->alone()) {
+    for (const auto& [number, lines] : mine) decoded->lines[number] = lines;
+    return !stopped;
+  }
+  for (const std::string& packed : job.ranks->Gather(name, Packed(mine, stopped))) stopped |= Unpack(packed, decoded);
+  return !stopped;
+}
+
 }  // namespace
 
 std::vector<std::string> DecodedSplit::Best() const {
@@ -50,23 +86,32 @@ std::optional<DecodedSplit> DecodeSplit(const Job& job, const model::Manifest& m
       model::FixedBatches(examples, {.max_tokens = std::max(job.spec.train.max_tokens, kMinTokens),
                                      .max_sentences = kMaxSentences,
                                      .required_multiple = 1});
-  DecodedSplit decoded{.split = split};
-  decoded.lines.resize(examples.size());
-  for (size_t i = 0; i < batches.size(); ++i) {
-    if (job.control->StopRequested()) return std::nullopt;
+  Sentences mine;
+  bool stopped = false;
+  const auto ranks = static_cast<size_t>(job.ranks->size());
+  const int64_t before = *done;
+  for (size_t i = static_cast<size_t>(job.ranks->rank()); i < batches.size(); i += ranks) {
+    if ((stopped = job.control->StopRequested())) break;
     const model::Batch batch = model::ToDevice(examples.Collate(batches[i]), job.environment.device);
     const model::Hypotheses hypotheses = model.Decode(batch, options);
     int64_t tokens = 0;
     for (size_t row = 0; row < batches[i].size(); ++row) {
+      auto& lines = mine.emplace_back(batches[i][row], std::vector<DecodedLine>()).second;
       for (const model::Hypothesis& hypothesis : hypotheses[row]) {
         const auto length = static_cast<int64_t>(hypothesis.tokens.size());
-        decoded.lines[batches[i][row]].push_back({TextOf(examples, hypothesis), hypothesis.score, length});
+        lines.push_back({TextOf(examples, hypothesis), hypothesis.score, length});
         tokens += length;
       }
     }
-    *done += batch.sentences;
+    // The others are about as far.
+    *done = before + static_cast<int64_t>(batches.offsets[std::min(i + ranks, batches.size())]);
     progress.Step(*done, tokens);
   }
+  *done = before + static_cast<int64_t>(examples.size());
+  DecodedSplit decoded{.split = split};
+  decoded.lines.resize(examples.size());
+  if (!Gather(job, split, mine, stopped, &decoded)) return std::nullopt;
+  if (!job.ranks->first()) return DecodedSplit{.split = split};
   DetokeniseAll(job, manifest, &decoded);
   return decoded;
 }

@@ -24,8 +24,8 @@ struct DecodedSplit {
   std::vector<std::string> Best() const;
 };
 
-// Decodes all examples in batches of about the same length. `done` counts sentences on, over the job's splits. Nothing
-// where a stop was asked for. Failure (data_error): the detokeniser that the dataset names is missing or fails.
+// Decodes all examples in batches of about the same length; batch i is rank i mod W's, and only the first rank returns
+// lines, the same bits for any W. `done` counts sentences on, over the job's splits. Nothing where a stop was asked for. Failure (data_error): the detokeniser that the dataset names is missing or fails.
 std::optional<DecodedSplit> DecodeSplit(const Job& job, const model::Manifest& manifest, const std::string& split,
                                         model::SequenceModel& model, const model::Examples& examples,
                                         const model::DecodeOptions& options, Progress& progress, int64_t* done);

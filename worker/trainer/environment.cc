@@ -1,14 +1,12 @@
 #include "worker/trainer/environment.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <torch/version.h>
 #include <unistd.h>
 #ifdef STRATA_CUDA
 #include <ATen/cuda/CUDAContext.h>
-#include <ATen/cuda/CUDAGeneratorImpl.h>
 #endif
 
 #include <fstream>
@@ -62,26 +60,6 @@ Json StartedFields(const Environment& environment, int64_t world_size) {
           {"host", environment.host},
           {"pid", static_cast<int64_t>(::getpid())},
           {"world_size", world_size}};
-}
-
-at::Tensor RandomState(const Environment& environment) {
-  at::Tensor state = at::detail::getDefaultCPUGenerator().get_state();
-#ifdef STRATA_CUDA
-  if (environment.device.is_cuda()) state = at::cat({state, at::cuda::detail::getDefaultCUDAGenerator().get_state()});
-#endif
-  return state;
-}
-
-void SetRandomState(const Environment& environment, const at::Tensor& state) {
-  const at::Generator& cpu = at::detail::getDefaultCPUGenerator();
-  const int64_t length = cpu.get_state().numel();
-  const_cast<at::Generator&>(cpu).set_state(state.narrow(0, 0, length).clone());
-#ifdef STRATA_CUDA
-  if (environment.device.is_cuda() && state.numel() > length) {
-    auto cuda = at::cuda::detail::getDefaultCUDAGenerator();
-    cuda.set_state(state.narrow(0, length, state.numel() - length).clone());
-  }
-#endif
 }
 
 }  // namespace strata::trainer

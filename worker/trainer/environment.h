@@ -1,7 +1,6 @@
 // The machine as a trainer sees it, and how the trainer sets itself up on it.
 #pragma once
 
-#include <ATen/core/Generator.h>
 #include <c10/core/Device.h>
 
 #include <cstdint>
@@ -26,9 +25,5 @@ Environment SetUpEnvironment(int64_t threads);
 
 // Fields of the `started` event.
 Json StartedFields(const Environment& environment, int64_t world_size);
-
-// The state of the generators that dropout draws from, as bytes; and back.
-at::Tensor RandomState(const Environment& environment);
-void SetRandomState(const Environment& environment, const at::Tensor& state);
 
 }  // namespace strata::trainer

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <set>
 
 #include "model/tasks/registry.h"
@@ -158,6 +159,7 @@ std::optional<std::vector<SplitScore>> ScoreSplits(const Job& job, const model::
       auto decoded = DecodeSplit(job, manifest, split.name, model, *split.examples, evaluation.Decoding(split.name),
                                  progress, &done);
       if (!decoded) return std::nullopt;
+      if (!job.ranks->first()) continue;
       scores.push_back(ScoreDecoded(evaluation.spec().metric, *decoded, split.references));
       texts.push_back(*std::move(decoded));
     } else {
@@ -167,8 +169,17 @@ std::optional<std::vector<SplitScore>> ScoreSplits(const Job& job, const model::
     }
   }
   progress.Report(done);
-  if (evaluation.decodes()) SaveHypotheses(job, texts, evaluation.spec().n_best);
+  if (evaluation.decodes() && job.ranks->first()) SaveHypotheses(job, texts, evaluation.spec().n_best);
   return scores;
+}
+
+// What `read` fills `parameters` with on the first rank, on all of them; and what it returns.
+int64_t ShareWeights(const Job& job, const std::vector<model::NamedParameter>& parameters,
+                     const std::function<int64_t()>& read) {
+  int64_t update = job.ranks->first() ? read() : 0;
+  job.ranks->FromFirst("update of the weights", at::from_blob(&update, {1}, at::kLong));
+  job.ranks->FromFirst("weights", parameters);
+  return update;
 }
 
 void SaveSentenceScores(const Job& job, const std::string& metric, const std::vector<SplitScore>& scores) {
@@ -219,10 +230,12 @@ void Evaluate(const Job& job, int64_t index, const std::vector<std::filesystem::
   std::vector<OpenedSplit> splits = OpenSplits(job, manifest, evaluation);
   const auto model = MakeModel(job, manifest, evaluation.path(), evaluation.spec().precision);
   const std::vector<model::NamedParameter> parameters = model->Parameters();
-  const int64_t update = AverageWeights(checkpoints, parameters, Identity(job, manifest));
+  const int64_t update = ShareWeights(job, parameters, [&] {
+    return AverageWeights(checkpoints, parameters, Identity(job, manifest));
+  });
   EmitStarted(job, "evaluate", parameters);
   const bool averages = evaluation.spec().checkpoint == "average";
-  if (averages && static_cast<int64_t>(checkpoints.size()) < evaluation.spec().average_last) {
+  if (averages && job.ranks->first() && static_cast<int64_t>(checkpoints.size()) < evaluation.spec().average_last) {
     job.events->Warn(
         "The average is over " + std::to_string(checkpoints.size()) + " epoch checkpoints, not " +
         std::to_string(evaluation.spec().average_last) +
@@ -230,6 +243,7 @@ void Evaluate(const Job& job, int64_t index, const std::vector<std::filesystem::
   }
   const auto scores = ScoreSplits(job, manifest, evaluation, std::move(splits), *model);
   if (!scores) return EmitStopped(job, update);
+  if (!job.ranks->first()) return EmitFinished(job, update, parameters);
   SaveSentenceScores(job, evaluation.spec().metric, *scores);
   MeasurementRow row = RowOf(*scores);
   if (averages) row.Scalar("averaged_checkpoints", static_cast<double>(checkpoints.size()));

@@ -109,6 +109,7 @@ void EventLog::WriteLine(const std::string& line) {
 
 void EventLog::Emit(const std::string& type, const Json& fields) {
   using std::chrono::duration_cast, std::chrono::milliseconds, std::chrono::system_clock;
+  const std::lock_guard lock(mutex_);
   Json event = {{"seq", seq_ + 1},
                 {"attempt", attempt_},
                 {"rank", rank_},
@@ -117,6 +118,11 @@ void EventLog::Emit(const std::string& type, const Json& fields) {
   if (!fields.is_null()) event.update(fields);
   WriteLine(event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   ++seq_;
+}
+
+int64_t EventLog::last_seq() const {
+  const std::lock_guard lock(mutex_);
+  return seq_;
 }
 
 void EventLog::Warn(const std::string& message) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -16,7 +17,7 @@ Json NumberJson(double value);
 // "2026-11-22T18:24:05.123Z"
 std::string Timestamp(int64_t milliseconds_since_epoch);
 
-// Appends whole lines, each with one write(2). Not thread-safe: the training thread emits.
+// Appends whole lines, each with one write(2). Thread-safe.
 class EventLog {
  public:
   // Appends to `spool`, made if need be; empty: standard output. In a spool that holds events of this attempt and rank
@@ -35,7 +36,7 @@ class EventLog {
   // Until now's events survive a crash of the machine.
   void Sync();
 
-  int64_t last_seq() const { return seq_; }
+  int64_t last_seq() const;
 
  private:
   void TakeUp(const std::string& spool);
@@ -44,7 +45,9 @@ class EventLog {
   std::string name_;
   int fd_ = -1;
   bool regular_file_ = false;
-  int64_t attempt_, rank_, seq_ = 0;
+  int64_t attempt_, rank_;
+  mutable std::mutex mutex_;
+  int64_t seq_ = 0;  // under mutex_
 };
 
 }  // namespace strata::trainer

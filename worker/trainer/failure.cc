@@ -14,6 +14,10 @@ const char* CauseName(Cause cause) {
       return "checkpoint_corrupt";
     case Cause::kDiskFull:
       return "disk_full";
+    case Cause::kRendezvousFailed:
+      return "rendezvous_failed";
+    case Cause::kRankLost:
+      return "rank_lost";
     case Cause::kInternal:
       break;
   }

@@ -6,9 +6,19 @@
 
 namespace strata::trainer {
 
-enum class Cause { kOutOfMemory, kDataError, kBadSpec, kCheckpointCorrupt, kDiskFull, kInternal };
+enum class Cause {
+  kOutOfMemory,
+  kDataError,
+  kBadSpec,
+  kCheckpointCorrupt,
+  kDiskFull,
+  kRendezvousFailed,
+  kRankLost,
+  kInternal
+};
 
-// "out_of_memory", "data_error", "bad_spec", "checkpoint_corrupt", "disk_full", "internal".
+// "out_of_memory", "data_error", "bad_spec", "checkpoint_corrupt", "disk_full", "rendezvous_failed", "rank_lost",
+// "internal".
 const char* CauseName(Cause cause);
 
 // Exit status of the program: 2 for wrong usage or spec, 1 for the rest.

@@ -14,6 +14,7 @@
 #include "worker/trainer/detokeniser.h"
 #include "worker/trainer/environment.h"
 #include "worker/trainer/events.h"
+#include "worker/trainer/ranks.h"
 #include "worker/trainer/spec.h"
 
 namespace strata::trainer {
@@ -28,6 +29,7 @@ struct Job {
   Environment environment;
   EventLog* events = nullptr;
   Control* control = nullptr;
+  Ranks* ranks = nullptr;  // world_size of them, met
 };
 
 // The manifest of the job's dataset, which must be for the spec's task: Failure (data_error) otherwise.

@@ -2,7 +2,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <iostream>
@@ -19,17 +21,18 @@
 #include "worker/trainer/judge.h"
 #include "worker/trainer/plan.h"
 #include "worker/trainer/probe.h"
+#include "worker/trainer/ranks.h"
 #include "worker/trainer/training.h"
 
 namespace strata::trainer {
 namespace {
 
 struct Arguments {
-  std::string spec, job, dataset, out, spool, control;
+  std::string spec, job, dataset, out, spool, control, address, collectives;
   std::vector<std::string> checkpoints, detokenisers;
   std::string plan, print_spec, judge;
   bool describe = false, filter_banks = false, resume = false;
-  int64_t attempt = 1, rank = 0, world_size = 1, threads = 0, evaluation = -1, vocabulary = 0;
+  int64_t attempt = 1, rank = 0, world_size = 1, threads = 0, evaluation = -1, vocabulary = 0, meeting_seconds = 60;
 };
 
 void Declare(CLI::App& app, Arguments& a) {
@@ -43,6 +46,14 @@ void Declare(CLI::App& app, Arguments& a) {
   app.add_option("--attempt", a.attempt, "Number of the attempt, stamped on each event")->check(CLI::PositiveNumber);
   app.add_option("--rank", a.rank, "Rank, from 0")->check(CLI::NonNegativeNumber);
   app.add_option("--world-size", a.world_size, "Number of ranks")->check(CLI::PositiveNumber);
+  app.add_option("--advertise-address", a.address,
+                 "Of several ranks: this machine's address that the others reach; nothing listens on another")
+      ->type_name("HOST");
+  app.add_option("--rendezvous-seconds", a.meeting_seconds, "Of several ranks: how long they wait for each other (60)")
+      ->check(CLI::Range(1, 86400));
+  app.add_option("--collectives", a.collectives,
+                 "File that holds number and name of the last collective: 8 bytes little-endian, 120 bytes of text")
+      ->type_name("FILE");
   app.add_flag("--resume", a.resume, "Go on from the newest intact checkpoint in --out, if there is one");
   app.add_option("--threads", a.threads, "Intra-op threads (default: the spec's resources.threads)")
       ->check(CLI::Range(1, 256));
@@ -115,28 +126,49 @@ void CheckUsage(const Arguments& a) {
   if (a.job == "evaluate") {
     need(a.evaluation >= 0, "--evaluation K");
   }
-  if (a.job == "evaluate" || a.job == "generate") need(!a.checkpoints.empty(), "--checkpoint FILE");
+  // The other ranks get their weights from rank 0.
+  if ((a.job == "evaluate" || a.job == "generate") && a.rank == 0) need(!a.checkpoints.empty(), "--checkpoint FILE");
   if (a.rank >= a.world_size) {
     throw Failure(Cause::kBadSpec, "--rank is " + std::to_string(a.rank) + ", but --world-size is " +
                                        std::to_string(a.world_size) + ". Ranks count from 0.");
   }
-  if (a.world_size > 1)
-    throw Failure(Cause::kBadSpec, "--world-size is " + std::to_string(a.world_size) +
-                                       ", but this version trains on one rank. Set resources.ranks to 1.");
+  if (a.world_size == 1) return;
+  if (a.job != "train" && a.job != "evaluate") {
+    throw Failure(Cause::kBadSpec, "--world-size is " + std::to_string(a.world_size) + ", but --job " + a.job +
+                                       " runs on one rank. Give --world-size 1.");
+  }
+  need(!a.address.empty(), "--advertise-address HOST (--world-size is " + std::to_string(a.world_size) + ")");
+  if (a.rank > 0) need(!a.control.empty(), "--control SOCKET (rank 0's address comes there)");
 }
 
-void RunJob(const Arguments& a, EventLog& events) {
+void CheckWorldSize(const Arguments& a, const TrialSpec& spec) {
+  const int64_t batches = BatchesPerUpdate(spec);
+  if (a.job != "train" || batches % a.world_size == 0) return;
+  throw Failure(Cause::kBadSpec,
+                "--world-size is " + std::to_string(a.world_size) + ", which does not divide the " +
+                    std::to_string(batches) + " batches of an update (train.update_frequency " +
+                    std::to_string(spec.train.update_frequency) + " x resources.ranks " +
+                    std::to_string(spec.resources.ranks) + "). Run a number of ranks that does, or change one of the two.");
+}
+
+void RunJob(const Arguments& a, EventLog& events, Ranks& ranks) {
   Job job{.spec = ReadCheckedSpec(a.spec),
           .dataset = a.dataset,
           .out = a.out,
           .resume = a.resume,
           .world_size = a.world_size,
           .detokenisers = ParseDetokenisers(a.detokenisers)};
+  CheckWorldSize(a, job.spec);
   job.environment = SetUpEnvironment(a.threads > 0 ? a.threads : job.spec.resources.threads);
   Control control(a.control);
   job.events = &events;
   job.control = &control;
+  job.ranks = &ranks;
   std::filesystem::create_directories(job.out);
+  if (!ranks.Meet(job.environment.device, &events, control)) {
+    events.Emit("stopped", {{"update", 0}, {"file", nullptr}});
+    return events.Sync();
+  }
   if (a.job == "train") {
     Training(job).Run();
   } else if (a.job == "evaluate") {
@@ -155,10 +187,16 @@ int Complain(const Failure& failure) {
 
 int RunAndReport(const Arguments& a) {
   std::optional<EventLog> events;
+  std::optional<Ranks> ranks;
   try {
     CheckUsage(a);
     events.emplace(a.spool, a.attempt, a.rank);
-    RunJob(a, *events);
+    ranks.emplace(RanksOptions{.rank = a.rank,
+                               .size = a.world_size,
+                               .address = a.address,
+                               .collectives = a.collectives,
+                               .meeting_timeout = std::chrono::seconds(a.meeting_seconds)});
+    RunJob(a, *events, *ranks);
     return 0;
   } catch (const std::exception& error) {
     const Failure failure = ToFailure(error);
@@ -170,6 +208,8 @@ int RunAndReport(const Arguments& a) {
     } catch (const std::exception& second) {
       std::fprintf(stderr, "strata-trainer: the event 'failed' could not be written: %s\n", second.what());
     }
+    // The group's threads may wait for a rank that is gone.
+    if (ranks && !ranks->alone()) std::_Exit(status);
     return status;
   }
 }

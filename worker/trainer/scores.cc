@@ -88,19 +88,33 @@ std::optional<SplitScore> ScoreByLoss(const Job& job, const std::string& split, 
                                       model::SequenceModel& model, const model::Examples& examples, Progress& progress,
                                       int64_t* done) {
   at::NoGradGuard no_grad;
+  const auto count = static_cast<int64_t>(examples.size());
+  // A row an example: nll, words, tokens; 0 where it is another rank's, to which adding changes no bit. Then a row whose
+  // first number says how many ranks were stopped.
+  std::vector<double> values(3 * static_cast<size_t>(count) + 3);
+  for (int64_t i = job.ranks->rank(); i < count; i += job.ranks->size()) {
+    if (job.control->StopRequested()) {
+      values[3 * static_cast<size_t>(count)] = 1;
+      break;
+    }
+    const auto number = static_cast<uint32_t>(i);
+    const model::Batch batch = examples.Collate({&number, 1});
+    double* row = values.data() + 3 * i;
+    row[0] = model.Loss(model::ToDevice(batch, job.environment.device), /*training=*/false).nll.item<double>();
+    row[1] = UnitsOf(batch, examples.pieces());
+    row[2] = static_cast<double>(batch.target_tokens);
+    *done += std::min(job.ranks->size(), count - i);
+    progress.Step(*done, batch.target_tokens);
+  }
+  job.ranks->Sum("losses of " + split, at::from_blob(values.data(), {3 * count + 3}, at::kDouble));
+  if (values[3 * static_cast<size_t>(count)] > 0) return std::nullopt;
   SplitScore score{.sentences = {.split = split}};
   double nll = 0, tokens = 0, counted = 0;
-  for (uint32_t i = 0; i < examples.size(); ++i) {
-    if (job.control->StopRequested()) return std::nullopt;
-    const model::Batch batch = examples.Collate({&i, 1});
-    const double of_batch =
-        model.Loss(model::ToDevice(batch, job.environment.device), /*training=*/false).nll.item<double>();
-    const double words = UnitsOf(batch, examples.pieces());
-    score.sentences.rows.push_back({of_batch, words, static_cast<double>(batch.target_tokens)});
-    nll += of_batch;
-    tokens += static_cast<double>(batch.target_tokens);
-    counted += words;
-    progress.Step(++*done, batch.target_tokens);
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+    score.sentences.rows.push_back({values[3 * i], values[3 * i + 1], values[3 * i + 2]});
+    nll += values[3 * i];
+    counted += values[3 * i + 1];
+    tokens += values[3 * i + 2];
   }
   const double scale = static_cast<double>(units) / counted;
   for (model::SentenceRow& row : score.sentences.rows) row[1] *= scale;

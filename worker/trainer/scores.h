@@ -31,7 +31,8 @@ SplitScore ScoreDecoded(const std::string& metric, const DecodedSplit& decoded,
 uint64_t WordsAndLineEnds(const Job& job, const model::Manifest& manifest, const std::string& split, int64_t sentences);
 
 // perplexity and nll. A row is an example: a window of text; its words are those of its targets, scaled so that all
-// rows' add up to `units`. Nothing where a stop was asked for.
+// rows' add up to `units`. Example i is rank i mod W's; every rank gets the same bits, for any W. Nothing where a stop was
+// asked for.
 std::optional<SplitScore> ScoreByLoss(const Job& job, const std::string& split, uint64_t units,
                                       model::SequenceModel& model, const model::Examples& examples, Progress& progress,
                                       int64_t* done);

@@ -287,12 +287,16 @@ std::vector<std::string> SpecLines(const TrialSpec& spec) {
   return lines;
 }
 
+int64_t BatchesPerUpdate(const TrialSpec& spec) { return spec.train.update_frequency * spec.resources.ranks; }
+
 std::vector<std::string> TrainingLines(const TrialSpec& spec) {
   std::vector<std::string> all, lines;
   AddLines("task", spec.task, all);
   AddLines("model", spec.model, all);
   AddLines("train", spec.train, all);
   for (std::string& line : all) {
+    if (line.starts_with("train.update_frequency="))
+      line = std::string(kBatchesPerUpdate) + "=" + std::to_string(BatchesPerUpdate(spec));
     if (!line.starts_with("train.updates=") && !line.starts_with("train.checkpoint_") && !line.starts_with("train.keep_") &&
         !line.starts_with("task.dataset=")) {
       lines.push_back(std::move(line));

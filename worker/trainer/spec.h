@@ -87,8 +87,13 @@ TrialSpec ReadSpec(const std::string& file);
 
 // Every field as `path=value`, in the order of the proto: "model.dim=512", "evaluate[0].metric=bleu".
 std::vector<std::string> SpecLines(const TrialSpec& spec);
+// Batches of an update, over all ranks and however many run: train.update_frequency x resources.ranks.
+int64_t BatchesPerUpdate(const TrialSpec& spec);
+inline constexpr char kBatchesPerUpdate[] = "train.update_frequency x resources.ranks";  // its line's path
+
 // Those of them that decide what an update computes: all but train.updates, the evaluations, the resources, the
-// diagnostics' and the checkpoints' intervals. Two specs that agree in them may continue each other's checkpoints.
+// diagnostics' and the checkpoints' intervals; train.update_frequency stands as the batches of an update. Two specs that
+// agree in them may continue each other's checkpoints.
 std::vector<std::string> TrainingLines(const TrialSpec& spec);
 
 // The model that the spec describes over `vocabulary` pieces. Failure (bad_spec) for a depth that is none.

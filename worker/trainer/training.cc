@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "model/optim/schedule.h"
 #include "model/residual/residual_scheme.h"
+#include "worker/trainer/checkpoint_state.h"
 #include "worker/trainer/failure.h"
 #include "worker/trainer/initialisation.h"
 
@@ -66,10 +68,9 @@ Training::Training(const Job& job)
                                    .beta2 = spec_.adam_beta2,
                                    .epsilon = spec_.adam_epsilon,
                                    .weight_decay = spec_.weight_decay}),
-      order_(batches_, static_cast<uint64_t>(spec_.seed), spec_.update_frequency),
+      order_(batches_, static_cast<uint64_t>(spec_.seed), BatchesPerUpdate(job.spec)),
       learning_rate_(LearningRate(job.spec)),
       validator_(std::make_unique<Validator>(job, manifest_, *model_, spec_.max_tokens)),
-      checkpoints_(job.out / "checkpoints", spec_.keep_checkpoints, job.events),
       identity_(Identity(job, manifest_)),
       progress_(job.events, spec_.updates),
       last_checkpoint_(std::chrono::steady_clock::now()) {
@@ -77,20 +78,36 @@ Training::Training(const Job& job)
       .unigram_nll = model::UnigramNll(*examples_, validator_->examples(), static_cast<size_t>(manifest_.vocabulary_size)),
       .warmup = Warmup(job.spec),
       .judge_after = spec_.judge_after});
+  if (!job.ranks->alone()) reducer_ = std::make_unique<GradientReducer>(job.ranks, adam_.flat());
+  if (job.ranks->first())
+    checkpoints_ = std::make_unique<CheckpointStore>(job.out / "checkpoints", spec_.keep_checkpoints, job.events);
   Start();
 }
 
-void Training::Start() {
-  std::optional<CheckpointStore::Restored> restored;
-  if (job_.resume) {
-    restored = checkpoints_.Restore(adam_, identity_);
-  } else if (!checkpoints_.Empty()) {
-    throw Failure(Cause::kBadSpec, "There are checkpoints in " + (job_.out / "checkpoints").string() +
-                                       " already. Go on from them with --resume, or give another --out.");
+std::optional<TrainingState> Training::Restore() {
+  std::string state;
+  if (job_.ranks->first()) {
+    if (job_.resume) {
+      if (const auto restored = checkpoints_->Restore(adam_, identity_)) state = ToJson(*restored, adam_.steps()).dump();
+    } else if (!checkpoints_->Empty()) {
+      throw Failure(Cause::kBadSpec, "There are checkpoints in " + (job_.out / "checkpoints").string() +
+                                         " already. Go on from them with --resume, or give another --out.");
+    }
   }
+  state = job_.ranks->FromFirst("state", state);
+  if (state.empty()) return std::nullopt;
+  TrainingState restored;
+  int64_t steps = 0;
+  FromJson(nlohmann::json::parse(state), &restored, &steps);
+  adam_.set_steps(steps);
+  if (!job_.ranks->alone()) job_.ranks->FromFirst("moments", adam_.State());
+  return restored;
+}
+
+void Training::Start() {
+  const std::optional<TrainingState> restored = Restore();
   if (restored) {
-    state_ = std::move(restored->state);
-    SetRandomState(job_.environment, restored->random_state);
+    state_ = *restored;
     order_.Seek(state_.position);
     for (const model::Validation& validation : state_.validations) judge_->Add(validation);
   }
@@ -101,12 +118,17 @@ void Training::Start() {
                  {"unigram_nll", judge_->settings().unigram_nll}};
   fields.update(StartedFields(job_.environment, job_.world_size));
   job_.events->Emit("started", fields);
-  if (examples_->left_out() > 0) {
-    job_.events->Warn(std::to_string(examples_->left_out()) + " of " + std::to_string(examples_->left_out() + examples_->size()) +
-                      " training examples are longer than train.max_length " + std::to_string(spec_.max_length) +
-                      " and are left out.");
+  if (job_.ranks->first()) {
+    if (examples_->left_out() > 0) {
+      job_.events->Warn(std::to_string(examples_->left_out()) + " of " +
+                        std::to_string(examples_->left_out() + examples_->size()) +
+                        " training examples are longer than train.max_length " + std::to_string(spec_.max_length) +
+                        " and are left out.");
+    }
+    if (!restored) Initialise(job_, *examples_, batches_, *model_);
   }
-  if (!restored) Initialise(job_, *examples_, batches_, *model_);
+  job_.ranks->FromFirst("weights", adam_.flat().weights());
+  AddOverRanks("start", &last_);
 }
 
 bool Training::Ended() const {
@@ -116,13 +138,7 @@ bool Training::Ended() const {
 void Training::Run() {
   if (state_.validations.empty()) Validate();
   while (!Ended()) {
-    if (job_.control->StopRequested()) {
-      const std::string file = SaveCheckpoint();
-      progress_.Report(state_.update);
-      job_.events->Emit("stopped", {{"update", state_.update}, {"file", file}});
-      job_.events->Sync();
-      return;
-    }
+    if (StopAgreed()) return Stop();
     Update();
     if (Due(spec_.validate_every)) {
       Validate();
@@ -130,47 +146,89 @@ void Training::Run() {
       Diagnose(nullptr);
       EmitRow();
     }
+    if (!checkpoints_) continue;
+    checkpoints_->Check();
     if (spec_.keep_epoch_checkpoints > 0 && EpochEnded()) {
-      checkpoints_.SaveEpoch(state_.position.epoch + 1, spec_.keep_epoch_checkpoints, adam_.flat().parameters(), state_.update,
-                             identity_);
+      checkpoints_->SaveEpoch(state_.position.epoch + 1, spec_.keep_epoch_checkpoints, adam_.flat().parameters(),
+                              state_.update, identity_);
     }
     if (!Ended() && CheckpointDue()) SaveCheckpoint();
   }
   Finish();
 }
 
-void Training::AccumulateGradients(const std::vector<uint32_t>& batches, int64_t* tokens) {
-  for (const uint32_t number : batches) {
-    const model::Batch batch = model::ToDevice(examples_->Collate(batches_[number]), job_.environment.device);
-    batch_shape_ = ShapeOf(batch);
-    const model::LossSums sums = model_->Loss(batch, /*training=*/true);
-    sums.loss.backward();
-    state_.loss_sum += sums.loss.item<double>();
-    state_.nll_sum += sums.nll.item<double>();
-    *tokens += batch.target_tokens;
+void Training::Stop() {
+  Json file = nullptr;
+  if (checkpoints_) {
+    file = SaveCheckpoint();
+    checkpoints_->Finish();
   }
-  state_.target_tokens += *tokens;
+  progress_.Report(state_.update);
+  job_.events->Emit("stopped", {{"update", state_.update}, {"file", file}});
+  job_.events->Sync();
+}
+
+// Alone it is asked anew; of several ranks all must answer alike, so the last update's sums say it.
+bool Training::StopAgreed() const { return job_.ranks->alone() ? job_.control->StopRequested() : last_.stops > 0; }
+
+void Training::AccumulateGradients(const std::vector<uint32_t>& batches, Sums* sums) {
+  const size_t ranks = static_cast<size_t>(job_.ranks->size());
+  // Where a rank has no batch, its backward pass could not take part in the others'.
+  const bool all_have_one = batches.size() >= ranks;
+  for (size_t place = static_cast<size_t>(job_.ranks->rank()); place < batches.size(); place += ranks) {
+    const model::Batch batch = model::ToDevice(examples_->Collate(batches_[batches[place]]), job_.environment.device);
+    batch_shape_ = ShapeOf(batch);
+    at::manual_seed(
+        model::BatchSeed(static_cast<uint64_t>(spec_.seed), state_.update, static_cast<int64_t>(place)));
+    const model::LossSums of_batch = model_->Loss(batch, /*training=*/true);
+    if (reducer_ && all_have_one && place + ranks >= batches.size()) {
+      reducer_->Backward(of_batch.loss, state_.update + 1);
+    } else {
+      of_batch.loss.backward();
+    }
+    sums->loss += of_batch.loss.item<double>();
+    sums->nll += of_batch.nll.item<double>();
+    sums->tokens += static_cast<double>(batch.target_tokens);
+  }
+  if (reducer_ && !all_have_one) reducer_->SumAccumulated(state_.update + 1);
+}
+
+void Training::AddOverRanks(const std::string& name, Sums* sums) {
+  if (job_.ranks->alone()) return;
+  sums->stops = job_.control->StopRequested() ? 1 : 0;
+  sums->checkpoints = job_.control->TakeCheckpointRequest() ? 1 : 0;
+  double* values[] = {&sums->tokens, &sums->loss, &sums->nll, &sums->stops, &sums->checkpoints};
+  constexpr int64_t kValues = std::size(values);
+  double packed[kValues];
+  for (int64_t i = 0; i < kValues; ++i) packed[i] = *values[i];
+  job_.ranks->Sum(name, at::from_blob(packed, {kValues}, at::kDouble));
+  for (int64_t i = 0; i < kValues; ++i) *values[i] = packed[i];
 }
 
 void Training::Update() {
   try {
-    int64_t tokens = 0;
+    Sums sums;
     adam_.ZeroGradients();
-    AccumulateGradients(order_.Next(), &tokens);
-    const double scale = 1 / static_cast<double>(tokens);
+    AccumulateGradients(order_.Next(), &sums);
+    AddOverRanks("update " + std::to_string(state_.update + 1) + ", sums", &sums);
+    state_.loss_sum += sums.loss;
+    state_.nll_sum += sums.nll;
+    state_.target_tokens += static_cast<int64_t>(sums.tokens);
+    const double scale = 1 / sums.tokens;
     const double gradient_norm = adam_.flat().GradientNorm(scale);
     const double clip = spec_.clip_norm > 0 ? std::min(1.0, spec_.clip_norm / (gradient_norm + 1e-6)) : 1.0;
     const double learning_rate = learning_rate_(state_.update);
     ++state_.update;
     state_.position = order_.position();
-    if (Due(job_.spec.diagnostics.gradient_norms_every)) {
+    if (job_.ranks->first() && Due(job_.spec.diagnostics.gradient_norms_every)) {
       row_.Vectors("gradient_norm_parameters", model::ParameterGradientNorms(adam_.flat(), model_->config(), scale));
     }
-    adam_.Step(learning_rate, static_cast<double>(tokens) / clip);
+    adam_.Step(learning_rate, sums.tokens / clip);
     Remember(state_.loss_sum, &state_.loss_seen);
     Remember(gradient_norm, &state_.gradient_norm_seen);
     if (Due(spec_.log_every)) TrainingRow(gradient_norm, learning_rate);
-    progress_.Step(state_.update, tokens);
+    progress_.Step(state_.update, static_cast<int64_t>(sums.tokens));
+    last_ = sums;
   } catch (const std::exception& error) {
     TellBatch(error);
   }
@@ -199,8 +257,14 @@ void Training::TrainingRow(double gradient_norm, double learning_rate) {
 void Training::Validate() {
   progress_.Enter("validate", state_.update);
   const double nll = validator_->Nll([this](int64_t tokens) { progress_.Step(state_.update, tokens); });
-  const model::NormsByStack norms = validator_->OutputNorms();
-  const double ratio = DivergenceRatio(norms), best = judge_->best_nll();
+  model::NormsByStack norms;
+  double ratio = 0;
+  if (job_.ranks->first()) {
+    norms = validator_->OutputNorms();
+    ratio = DivergenceRatio(norms);
+  }
+  job_.ranks->FromFirst("validation, gradient ratio", at::from_blob(&ratio, {1}, at::kDouble));
+  const double best = judge_->best_nll();
   state_.validations.push_back({.update = state_.update,
                                 .nll = nll,
                                 .loss = state_.loss_seen,
@@ -212,15 +276,16 @@ void Training::Validate() {
   row_.Scalar("gradient_ratio", ratio);
   Diagnose(&norms);
   EmitRow();
-  if (verdict) ReportVerdict(*verdict);
+  if (verdict && job_.ranks->first()) ReportVerdict(*verdict);
   if (nll < best) {
     state_.best_update = state_.update;
-    checkpoints_.SaveWeights("best", adam_.flat().parameters(), state_.update, identity_);
+    if (checkpoints_) checkpoints_->SaveWeights("best", adam_.flat().parameters(), state_.update, identity_);
   }
   progress_.Enter("train", state_.update);
 }
 
 void Training::Diagnose(const model::NormsByStack* norms) {
+  if (!job_.ranks->first()) return;
   const DiagnosticsSpec& spec = job_.spec.diagnostics;
   const bool norms_due = Due(spec.gradient_norms_every);
   if (norms_due && norms != nullptr) row_.Vectors("gradient_norm_output", *norms);
@@ -234,7 +299,7 @@ void Training::Diagnose(const model::NormsByStack* norms) {
 }
 
 void Training::EmitRow() {
-  row_.Emit(*job_.events, state_.update);
+  if (job_.ranks->first()) row_.Emit(*job_.events, state_.update);
   row_ = {};
 }
 
@@ -249,19 +314,23 @@ bool Training::CheckpointDue() {
   const bool by_time =
       std::chrono::steady_clock::now() - last_checkpoint_ >= std::chrono::seconds(spec_.checkpoint_seconds);
   const bool by_update = spec_.checkpoint_every > 0 && state_.update % spec_.checkpoint_every == 0;
-  return job_.control->TakeCheckpointRequest() || by_time || by_update;
+  const bool asked = job_.ranks->alone() ? job_.control->TakeCheckpointRequest() : last_.checkpoints > 0;
+  return asked || by_time || by_update;
 }
 
 std::string Training::SaveCheckpoint() {
-  const std::string file = checkpoints_.SaveResumable(adam_, RandomState(job_.environment), state_, identity_);
+  const std::string file = checkpoints_->SaveResumable(adam_, state_, identity_);
   last_checkpoint_ = std::chrono::steady_clock::now();
   return file;
 }
 
 void Training::Finish() {
   const bool diverged = judge_->verdict().has_value();
-  if (state_.update >= spec_.updates) SaveCheckpoint();  // so that it can be extended
-  checkpoints_.SaveWeights("final", adam_.flat().parameters(), state_.update, identity_);
+  if (checkpoints_) {
+    if (state_.update >= spec_.updates) SaveCheckpoint();  // so that it can be extended
+    checkpoints_->SaveWeights("final", adam_.flat().parameters(), state_.update, identity_);
+    checkpoints_->Finish();
+  }
   progress_.Report(state_.update);
   job_.events->Emit("finished", {{"state", diverged ? "diverged" : "succeeded"},
                                  {"updates", state_.update},

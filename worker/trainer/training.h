@@ -11,6 +11,7 @@
 #include "model/data/batching.h"
 #include "model/diagnostics/divergence.h"
 #include "model/optim/adam.h"
+#include "worker/trainer/gradient_reducer.h"
 #include "worker/trainer/job.h"
 #include "worker/trainer/measurements.h"
 #include "worker/trainer/progress.h"
@@ -20,19 +21,30 @@ namespace strata::trainer {
 
 // After each update: its rows of measurements, then (where due) validation and verdict, then (where due) a checkpoint.
 // A checkpoint so holds a training whose measurements up to its update are all told, and one that is resumed tells the
-// rest in the same bits. Not thread-safe; once.
+// rest in the same bits. Of several ranks each works on its share of an update's batches, and all of them hold the same
+// state; the first one reads and writes the checkpoints and tells what is measured. Not thread-safe; once.
 class Training {
  public:
-  // Loads data and model and, with job.resume, the newest checkpoint; emits `started`. `job` must outlive it.
+  // Loads data and model and, with job.resume, the newest checkpoint; emits `started`. `job`, whose ranks have met, must
+  // outlive it.
   explicit Training(const Job& job);
 
   // Trains to the end, to a verdict or to a request to stop; emits all else, `finished` or `stopped` included.
   void Run();
 
  private:
+  // Of one update, over all ranks: target tokens, loss and nll of its batches, how many ranks were asked to stop and for
+  // a checkpoint.
+  struct Sums {
+    double tokens = 0, loss = 0, nll = 0, stops = 0, checkpoints = 0;
+  };
   void Start();
+  // The newest checkpoint's state, the same on all ranks; nothing where there is none, or it is not asked for.
+  std::optional<TrainingState> Restore();
   void Update();
-  void AccumulateGradients(const std::vector<uint32_t>& batches, int64_t* tokens);
+  // This rank's share of them, and then the gradients' sums over all ranks.
+  void AccumulateGradients(const std::vector<uint32_t>& batches, Sums* sums);
+  void AddOverRanks(const std::string& name, Sums* sums);
   void TrainingRow(double gradient_norm, double learning_rate);
   void Validate();
   // Adds what is due of the layers to the row; `norms`: gradient norms that a validation has measured already, or null.
@@ -41,8 +53,10 @@ class Training {
   bool Ended() const;
   bool EpochEnded() const { return state_.position.batch == static_cast<int64_t>(batches_.size()); }
   void ReportVerdict(const model::Verdict& verdict);
-  bool CheckpointDue();
+  bool StopAgreed() const;
+  bool CheckpointDue();  // of the first rank
   std::string SaveCheckpoint();
+  void Stop();
   void Finish();
   [[noreturn]] void TellBatch(const std::exception& error) const;
   // The last update is always due, a verdict's too.
@@ -59,10 +73,12 @@ class Training {
   std::function<double(int64_t)> learning_rate_;  // of the update after so many
   std::unique_ptr<Validator> validator_;
   std::optional<model::Judge> judge_;
-  CheckpointStore checkpoints_;
+  std::unique_ptr<GradientReducer> reducer_;      // of several ranks
+  std::unique_ptr<CheckpointStore> checkpoints_;  // the first rank's
   CheckpointIdentity identity_;
   TrainingState state_;
   MeasurementRow row_;
+  Sums last_;  // of the last update
   std::string batch_shape_;  // of the batch that is being worked on
   Progress progress_;
   std::chrono::steady_clock::time_point last_checkpoint_;

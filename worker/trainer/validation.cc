@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <numeric>
+
 #include "model/diagnostics/divergence.h"
 #include "worker/trainer/failure.h"
 
@@ -26,6 +28,7 @@ std::unique_ptr<model::Examples> OpenValidation(const Job& job, const model::Man
 
 Validator::Validator(const Job& job, const model::Manifest& manifest, model::SequenceModel& model, int64_t max_tokens)
     : model_(model),
+      ranks_(*job.ranks),
       device_(job.environment.device),
       examples_(OpenValidation(job, manifest)),
       batches_(model::FixedBatches(*examples_, {.max_tokens = max_tokens, .max_sentences = job.spec.train.max_sentences})),
@@ -33,15 +36,18 @@ Validator::Validator(const Job& job, const model::Manifest& manifest, model::Seq
 
 double Validator::Nll(const std::function<void(int64_t)>& after_batch) {
   at::NoGradGuard no_grad;
-  double nll = 0;
-  int64_t tokens = 0;
-  for (size_t i = 0; i < batches_.size(); ++i) {
+  // Of batches that are another rank's: 0, to which adding changes no bit.
+  std::vector<double> nlls(batches_.size()), tokens(batches_.size());
+  for (size_t i = static_cast<size_t>(ranks_.rank()); i < batches_.size(); i += static_cast<size_t>(ranks_.size())) {
     const model::Batch batch = model::ToDevice(examples_->Collate(batches_[i]), device_);
-    nll += model_.Loss(batch, /*training=*/false).nll.item<double>();
-    tokens += batch.target_tokens;
+    nlls[i] = model_.Loss(batch, /*training=*/false).nll.item<double>();
+    tokens[i] = static_cast<double>(batch.target_tokens);
     after_batch(batch.target_tokens);
   }
-  return nll / static_cast<double>(tokens);
+  const auto length = static_cast<int64_t>(batches_.size());
+  ranks_.Sum("validation, nll", at::from_blob(nlls.data(), {length}, at::kDouble));
+  ranks_.Sum("validation, tokens", at::from_blob(tokens.data(), {length}, at::kDouble));
+  return std::accumulate(nlls.begin(), nlls.end(), 0.0) / std::accumulate(tokens.begin(), tokens.end(), 0.0);
 }
 
 double DivergenceRatio(const model::NormsByStack& norms) {

@@ -15,7 +15,8 @@ class Validator {
   // train.validation_split.
   Validator(const Job& job, const model::Manifest& manifest, model::SequenceModel& model, int64_t max_tokens);
 
-  // Plain NLL, nats a target token (ends of sentence included), dropout off. Calls `after_batch` after each batch.
+  // Plain NLL, nats a target token (ends of sentence included), dropout off. Batch i is rank i mod W's; the sum goes by
+  // batches, so it is the same bits on any number of ranks. Calls `after_batch` after each batch of this one.
   double Nll(const std::function<void(int64_t tokens)>& after_batch);
 
   // Gradient norms at the layers' outputs on the fixed batch: the middle one of the batches in order of length.
@@ -27,6 +28,7 @@ class Validator {
 
  private:
   model::SequenceModel& model_;
+  Ranks& ranks_;
   at::Device device_;
   std::unique_ptr<model::Examples> examples_;
   model::Batches batches_;
