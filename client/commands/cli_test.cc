@@ -80,6 +80,7 @@ TEST_F(CliTest, BadInputIsStatusTwoAndOneSentence) {
   for (const auto& [arguments, message] : std::vector<std::pair<std::string, std::string>>{
            {"", "subcommand"},
            {"sumbit x", "'strata' has no command \"sumbit\". Do you mean submit?"},
+           {"up --detokeniser moses-de", "--detokeniser: \"moses-de\" is not NAME=COMMAND"},
            {"data ad x", "'strata data' has no command \"ad\". Do you mean add?"},
            {"submit nowhere.yaml", "nowhere.yaml: there is no such file"},
            {"submit bad.yaml", "bad.yaml:6: \"model\" stands twice"},

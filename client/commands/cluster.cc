@@ -22,6 +22,11 @@ Cluster ReadCluster(const HomePaths& paths) {
   cluster.metrics_port = number("metrics_port");
   cluster.agent_metrics_port = number("agent_metrics_port");
   cluster.slots = number("slots");
+  if (json.contains("detokenisers") && json["detokenisers"].is_array()) {
+    for (const auto& each : json["detokenisers"]) {
+      if (each.is_string()) cluster.detokenisers.push_back(each.get<std::string>());
+    }
+  }
   return cluster;
 }
 
@@ -29,7 +34,8 @@ absl::Status WriteCluster(const HomePaths& paths, const Cluster& cluster) {
   const nlohmann::ordered_json json = {{"port", cluster.port},
                                        {"metrics_port", cluster.metrics_port},
                                        {"agent_metrics_port", cluster.agent_metrics_port},
-                                       {"slots", cluster.slots}};
+                                       {"slots", cluster.slots},
+                                       {"detokenisers", cluster.detokenisers}};
   return base::WriteFileAtomically(paths.cluster_file(), json.dump(2) + "\n");
 }
 
@@ -39,6 +45,18 @@ Daemon CoordinatorDaemon(const HomePaths& paths) {
 
 Daemon AgentDaemon(const HomePaths& paths) {
   return {"strata-agent", paths.agent() + "/pid.json", paths.agent() + "/agent.log"};
+}
+
+std::vector<std::string> AgentArguments(const HomePaths& paths, const Cluster& cluster, const std::string& name) {
+  const auto local = [](int port) { return absl::StrCat("127.0.0.1:", port); };
+  std::vector<std::string> arguments = {"--coordinator",    local(cluster.port),
+                                        "--state-dir",      paths.agent(),
+                                        "--name",           name,
+                                        "--slots",          absl::StrCat(cluster.slots),
+                                        "--metrics-listen", local(cluster.agent_metrics_port)};
+  for (const std::string& detokeniser : cluster.detokenisers)
+    arguments.insert(arguments.end(), {"--detokeniser", detokeniser});
+  return arguments;
 }
 
 absl::StatusOr<base::FileDescriptor> LockCluster(const HomePaths& paths) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "client/commands/daemon.h"
 #include "client/home.h"
@@ -15,6 +16,7 @@ struct Cluster {
   int metrics_port = 0;        // Prometheus, coordinator
   int agent_metrics_port = 0;  // Prometheus, agent
   int slots = 0;
+  std::vector<std::string> detokenisers;  // NAME=COMMAND, for the agent
 };
 
 Cluster ReadCluster(const HomePaths& paths);
@@ -22,6 +24,9 @@ absl::Status WriteCluster(const HomePaths& paths, const Cluster& cluster);
 
 Daemon CoordinatorDaemon(const HomePaths& paths);
 Daemon AgentDaemon(const HomePaths& paths);
+
+// What the agent called `name` is started with.
+std::vector<std::string> AgentArguments(const HomePaths& paths, const Cluster& cluster, const std::string& name);
 
 // Holds STRATA_HOME against a second `strata up` or `strata down` at the same time, until the descriptor closes.
 absl::StatusOr<base::FileDescriptor> LockCluster(const HomePaths& paths);

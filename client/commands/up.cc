@@ -20,6 +20,7 @@ constexpr char kWorkerName[] = "local";
 struct UpOptions {
   int slots = 0;
   int port = 0;
+  std::vector<std::string> detokenisers;
 };
 
 std::string Local(int port) { return absl::StrCat("127.0.0.1:", port); }
@@ -49,6 +50,7 @@ absl::Status StartCoordinator(const HomePaths& paths, const UpOptions& options, 
 
 absl::Status StartAgent(const HomePaths& paths, const UpOptions& options, Cluster& cluster) {
   const Daemon daemon = AgentDaemon(paths);
+  if (!options.detokenisers.empty()) cluster.detokenisers = options.detokenisers;
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   cluster.slots = options.slots != 0 ? options.slots : cluster.slots != 0 ? cluster.slots : cores;
   cluster.agent_metrics_port =
@@ -56,9 +58,7 @@ absl::Status StartAgent(const HomePaths& paths, const UpOptions& options, Cluste
   if (const absl::Status status = WriteCluster(paths, cluster); !status.ok()) return status;
   const auto program = FindProgram("worker", daemon.name);
   if (!program.ok()) return program.status();
-  return StartDaemon(daemon, *program,
-                     {"--coordinator", Local(cluster.port), "--state-dir", paths.agent(), "--name", kWorkerName,
-                      "--slots", absl::StrCat(cluster.slots), "--metrics-listen", Local(cluster.agent_metrics_port)});
+  return StartDaemon(daemon, *program, AgentArguments(paths, cluster, kWorkerName));
 }
 
 // Until the coordinator answers and, with `worker`, our worker is ready.
@@ -102,7 +102,18 @@ void Print(const Context& context, const HomePaths& paths, const Cluster& cluste
   std::printf("  home         %s\n", paths.home.c_str());
 }
 
+absl::Status CheckDetokenisers(const UpOptions& options) {
+  for (const std::string& detokeniser : options.detokenisers) {
+    const size_t equals = detokeniser.find('=');
+    if (equals != std::string::npos && equals > 0 && equals + 1 < detokeniser.size()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--detokeniser: \"", detokeniser, "\" is not NAME=COMMAND, e.g. moses-de='sacremoses -l de detokenize'."));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Up(const Context& context, const UpOptions& options) {
+  if (const absl::Status status = CheckDetokenisers(options); !status.ok()) return status;
   const HomePaths paths{StrataHome()};
   const auto lock = LockCluster(paths);
   if (!lock.ok()) return lock.status();
@@ -113,6 +124,10 @@ absl::Status Up(const Context& context, const UpOptions& options) {
     return absl::FailedPreconditionError(absl::StrCat("The agent runs already, with ", cluster.slots,
                                                       " slots. 'strata down' first, then 'strata up --slots ",
                                                       options.slots, "'."));
+  }
+  if (agent_ran && !options.detokenisers.empty() && options.detokenisers != cluster.detokenisers) {
+    return absl::FailedPreconditionError(
+        "The agent runs already, with other detokenisers. 'strata down' first, then 'strata up --detokeniser ...'.");
   }
   if ((coordinator_ran || agent_ran) && options.port != 0 && options.port != cluster.port) {
     return absl::FailedPreconditionError(absl::StrCat("The cluster runs already, at port ", cluster.port,
@@ -136,15 +151,23 @@ absl::Status Up(const Context& context, const UpOptions& options) {
 }  // namespace
 
 void AddUp(CLI::App& app, Context& context) {
-  CLI::App* command = AddCommand(app, context, "up",
-                                 "Start a coordinator and an agent on this machine in the background, whichever does "
-                                 "not run yet. All they keep is "
-                                 "under STRATA_HOME.",
-                                 {"strata up", "strata up --slots 2", "STRATA_HOME=/tmp/trial strata up"});
+  CLI::App* command =
+      AddCommand(app, context, "up",
+                 "Start a coordinator and an agent on this machine in the background, whichever does "
+                 "not run yet. All they keep is "
+                 "under STRATA_HOME.",
+                 {"strata up", "strata up --slots 2", "strata up --detokeniser moses-de='sacremoses -l de detokenize'",
+                  "STRATA_HOME=/tmp/trial strata up"});
   static UpOptions options;
   command->add_option("--slots", options.slots, "CPU slots; as before, or one a core")->check(CLI::Range(1, 1024));
   command->add_option("--port", options.port, "Port of the coordinator; as before, or 7070, or any free one")
       ->check(CLI::Range(1, 65535));
+  command
+      ->add_option("--detokeniser", options.detokenisers,
+                   "What datasets name as their detokeniser, NAME=COMMAND (repeatable): reads decoded lines, writes as "
+                   "many; as before, or none. Those given replace those of before")
+      ->type_name("NAME=COMMAND")
+      ->allow_extra_args(false);
   OnRun(command, context, [&context] { return Up(context, options); });
 }
 
