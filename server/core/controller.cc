@@ -39,6 +39,8 @@ Attempt* Controller::Find(const AttemptKey& key) {
   return at == ended_gangs_.end() ? nullptr : &at->second;
 }
 
+Controller::QueueKey Controller::KeyOf(const Job& job) { return {-job.priority, job.order, job.name}; }
+
 void Controller::Index(const Job& job) {
   if (job.state == JobState::kQueued) queue_.insert(KeyOf(job));
   if (!job.upstream.empty()) dependents_[job.upstream].insert(job.name);

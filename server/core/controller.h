@@ -111,7 +111,7 @@ class Controller {
 
   // Higher priority first, then first come.
   using QueueKey = std::tuple<int32_t, int64_t, std::string>;
-  static QueueKey KeyOf(const Job& job) { return {-job.priority, job.order, job.name}; }
+  static QueueKey KeyOf(const Job& job);
 
   Attempt* Find(const AttemptKey& key);               // the last of its job, or a gang that is still waited for
   void Index(const Job& job);                         // enters it into queue_ and dependents_

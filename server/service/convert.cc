@@ -67,6 +67,7 @@ v1::Attempt ToProto(const store::AttemptRecord& record) {
   proto.set_message(absl::StrJoin(sentences, " "));
   if (record.resumed_from.has_value()) proto.set_resumed_from(*record.resumed_from);
   proto.set_environment(record.environment);
+  proto.set_ranks(static_cast<int32_t>(attempt.places.size()));
   return proto;
 }
 
@@ -77,6 +78,8 @@ v1::Job ToProto(const core::Job& job) {
   proto.set_state(ToProto(job.state));
   proto.set_cause(job.cause);
   proto.set_message(job.message);
+  proto.set_held(job.held);
+  proto.set_priority(job.priority);
   *proto.mutable_create_time() = ToProto(job.create_time);
   if (job.end_time != absl::InfiniteFuture()) *proto.mutable_end_time() = ToProto(job.end_time);
   return proto;
@@ -131,6 +134,8 @@ v1::Worker ToProto(const core::Worker& worker) {
   proto.set_version(worker.version);
   proto.set_host(worker.host);
   proto.set_advertise_address(worker.advertise_address);
+  proto.set_cordoned(worker.cordoned);
+  proto.set_draining(worker.draining);
   return proto;
 }
 

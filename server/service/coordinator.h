@@ -112,8 +112,8 @@ class Coordinator {
   std::vector<std::function<void(const Stored&)>> observers_;
 
   mutable base::Mutex mutex_;
-  base::CondVar stepped_;                       // the controller went on, or Stop
-  base::CondVar released_;                      // something was stored, or Stop
+  base::CondVar stepped_;   // the controller went on, or Stop
+  base::CondVar released_;  // something was stored, or Stop
   std::optional<core::Controller> controller_ ABSL_GUARDED_BY(mutex_);
   int64_t epoch_ ABSL_GUARDED_BY(mutex_) = 1;
   int64_t next_experiment_id_ ABSL_GUARDED_BY(mutex_) = 1;

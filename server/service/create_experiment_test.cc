@@ -89,8 +89,15 @@ TEST(CreateExperimentTest, RefusesBadInputNamingTheField) {
       {[](S& s) { s.mutable_base()->mutable_model()->set_heads(5); }, grpc::INVALID_ARGUMENT, "heads"},
       {[](S& s) { s.mutable_base()->mutable_task()->set_dataset("other"); }, grpc::FAILED_PRECONDITION,
        "strata data add"},
-      {[](S& s) { s.mutable_base()->mutable_resources()->set_ranks(2); }, grpc::INVALID_ARGUMENT,
-       "resources.ranks is 2"},
+      {[](S& s) { s.mutable_base()->mutable_resources()->set_min_ranks(2); }, grpc::INVALID_ARGUMENT,
+       "resources.min_ranks is 2, but resources.ranks is 1"},
+      {[](S& s) {
+         s.mutable_base()->mutable_resources()->set_ranks(4);
+         s.mutable_base()->mutable_resources()->set_min_ranks(3);
+       },
+       grpc::INVALID_ARGUMENT, "does not divide the global batch of 4"},
+      {[](S& s) { s.set_priority(101); }, grpc::INVALID_ARGUMENT, "priority: 101"},
+      {[](S& s) { s.set_priority(-101); }, grpc::INVALID_ARGUMENT, "-100 to 100"},
       {[](S& s) { s.mutable_base()->mutable_evaluate(0)->set_split("dev"); }, grpc::INVALID_ARGUMENT, "split"},
       {[](S& s) { s.mutable_base()->mutable_evaluate(0)->set_split("test,newstest2013"); }, grpc::INVALID_ARGUMENT,
        "evaluate[0].split: newstest2013 is no split of the dataset tiny. It has test, train, valid."},

@@ -28,7 +28,8 @@ double Parameters(const v1::ModelSpec& model, double vocabulary) {
 
 // Forward and backward are 6 FLOP a parameter and token; encoder and decoder each see about half of the tokens.
 double SecondsFromFlops(const v1::TrialSpec& spec, double parameters) {
-  const double tokens = static_cast<double>(spec.train().max_tokens()) * spec.train().update_frequency();
+  const double tokens =
+      static_cast<double>(spec.train().max_tokens()) * spec.train().update_frequency() * spec.resources().ranks();
   return 6 * parameters * tokens / (kFlopsPerThread * spec.resources().threads());
 }
 

@@ -157,29 +157,42 @@ grpc::Status ExperimentService::ListExperiments(grpc::ServerContext*, const v1::
   return grpc::Status::OK;
 }
 
-absl::Status ExperimentService::Cancel(const std::string& name) {
-  const auto row = views_.FindExperiment(name);
-  if (!row.ok()) return row.status();
+grpc::Status ExperimentService::Steer(const std::string& name, const Ask& ask, v1::Experiment* response) {
+  if (const auto row = views_.FindExperiment(name); !row.ok()) return ToGrpc(row.status());
   const auto jobs = coordinator_.store().JobsOfExperiment(name);
-  if (!jobs.ok()) return jobs.status();
-  return coordinator_.Update([&](Coordinator::Change& change) {
+  if (!jobs.ok()) return ToGrpc(jobs.status());
+  const absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
     for (const store::TrialJob& job : *jobs) {
-      // A job of another experiment that this one only refers to is not this one's to cancel.
+      // A job of another experiment that this one only refers to is not this one's to steer.
       if (job.job.trial != job.trial) continue;
       const auto live = change.controller().state().jobs.find(job.job.name);
       if (live == change.controller().state().jobs.end() || core::IsFinal(live->second.state)) continue;
-      if (absl::Status status = change.Step(core::CancelRequested{job.job.name}); !status.ok()) return status;
+      if (absl::Status stepped = change.Step(ask(job.job.name)); !stepped.ok()) return stepped;
     }
     return absl::OkStatus();
   });
+  if (!status.ok()) return ToGrpc(status);
+  auto experiment = views_.Experiment(name);
+  if (experiment.ok()) *response = *std::move(experiment);
+  return ToGrpc(experiment.status());
 }
 
 grpc::Status ExperimentService::CancelExperiment(grpc::ServerContext*, const v1::CancelExperimentRequest* request,
                                                  v1::Experiment* response) {
-  if (absl::Status status = Cancel(request->name()); !status.ok()) return ToGrpc(status);
-  auto experiment = views_.Experiment(request->name());
-  if (experiment.ok()) *response = *std::move(experiment);
-  return ToGrpc(experiment.status());
+  return Steer(
+      request->name(), [](const std::string& job) { return core::CancelRequested{job}; }, response);
+}
+
+grpc::Status ExperimentService::HoldExperiment(grpc::ServerContext*, const v1::HoldExperimentRequest* request,
+                                               v1::Experiment* response) {
+  return Steer(
+      request->name(), [](const std::string& job) { return core::HoldRequested{job}; }, response);
+}
+
+grpc::Status ExperimentService::ReleaseExperiment(grpc::ServerContext*, const v1::ReleaseExperimentRequest* request,
+                                                  v1::Experiment* response) {
+  return Steer(
+      request->name(), [](const std::string& job) { return core::ReleaseRequested{job}; }, response);
 }
 
 grpc::Status ExperimentService::WatchExperiment(grpc::ServerContext* context, const v1::WatchExperimentRequest* request,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <set>
 #include <string>
 
@@ -40,13 +41,17 @@ class ExperimentService final : public v1::ExperimentService::Service {
   grpc::Status ListExperiments(grpc::ServerContext*, const v1::ListExperimentsRequest*,
                                v1::ListExperimentsResponse*) override;
   grpc::Status CancelExperiment(grpc::ServerContext*, const v1::CancelExperimentRequest*, v1::Experiment*) override;
+  grpc::Status HoldExperiment(grpc::ServerContext*, const v1::HoldExperimentRequest*, v1::Experiment*) override;
+  grpc::Status ReleaseExperiment(grpc::ServerContext*, const v1::ReleaseExperimentRequest*, v1::Experiment*) override;
   grpc::Status WatchExperiment(grpc::ServerContext*, const v1::WatchExperimentRequest*,
                                grpc::ServerWriter<v1::WatchExperimentResponse>*) override;
 
  private:
   absl::Status Create(const v1::CreateExperimentRequest& request, v1::CreateExperimentResponse& response);
   absl::Status Plan(const v1::PlanExperimentRequest& request, v1::PlanExperimentResponse& response);
-  absl::Status Cancel(const std::string& name);
+  // What a person asks of every job of an experiment that is its own and has not ended.
+  using Ask = std::function<core::Event(const std::string& job)>;
+  grpc::Status Steer(const std::string& name, const Ask& ask, v1::Experiment* response);
   absl::Status Watch(grpc::ServerContext& context, const std::string& name,
                      grpc::ServerWriter<v1::WatchExperimentResponse>& writer);
 
@@ -78,10 +83,13 @@ class JobService final : public v1::JobService::Service {
   grpc::Status ListJobs(grpc::ServerContext*, const v1::ListJobsRequest*, v1::ListJobsResponse*) override;
   grpc::Status CancelJob(grpc::ServerContext*, const v1::CancelJobRequest*, v1::Job*) override;
   grpc::Status RetryJob(grpc::ServerContext*, const v1::RetryJobRequest*, v1::Job*) override;
+  grpc::Status HoldJob(grpc::ServerContext*, const v1::HoldJobRequest*, v1::Job*) override;
+  grpc::Status ReleaseJob(grpc::ServerContext*, const v1::ReleaseJobRequest*, v1::Job*) override;
   grpc::Status GetJobLog(grpc::ServerContext*, const v1::GetJobLogRequest*, v1::GetJobLogResponse*) override;
 
  private:
-  absl::StatusOr<v1::Job> Steer(const std::string& name, bool retry);
+  grpc::Status Steer(const std::string& name, const std::function<core::Event(const std::string& job)>& ask,
+                     v1::Job* response);
   absl::Status Log(const v1::GetJobLogRequest& request, v1::GetJobLogResponse& response);
 
   Coordinator& coordinator_;

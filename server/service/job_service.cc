@@ -76,32 +76,41 @@ grpc::Status JobService::ListJobs(grpc::ServerContext*, const v1::ListJobsReques
   return grpc::Status::OK;
 }
 
-absl::StatusOr<v1::Job> JobService::Steer(const std::string& name, bool retry) {
+grpc::Status JobService::Steer(const std::string& name, const std::function<core::Event(const std::string& job)>& ask,
+                               v1::Job* response) {
   const auto row = views_.FindJob(name);
-  if (!row.ok()) return row.status();
+  if (!row.ok()) return ToGrpc(row.status());
   const std::string& own = row->name;
   if (own != name && row->trial != ParentOf(name)) {
-    return absl::FailedPreconditionError(
+    return ToGrpc(absl::FailedPreconditionError(
         absl::StrCat(name, " is shown from an earlier experiment, as ", own,
-                     ". Name that one, or submit the trial with --force to train it anew."));
+                     ". Name that one, or submit the trial with --force to train it anew.")));
   }
-  absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
-    return retry ? change.Step(core::RetryRequested{own}) : change.Step(core::CancelRequested{own});
-  });
-  if (!status.ok()) return status;
-  return views_.Job(own);
+  const absl::Status status = coordinator_.Update([&](Coordinator::Change& change) { return change.Step(ask(own)); });
+  if (!status.ok()) return ToGrpc(status);
+  auto job = views_.Job(own);
+  if (job.ok()) *response = *std::move(job);
+  return ToGrpc(job.status());
 }
 
 grpc::Status JobService::CancelJob(grpc::ServerContext*, const v1::CancelJobRequest* request, v1::Job* response) {
-  auto job = Steer(request->name(), false);
-  if (job.ok()) *response = *std::move(job);
-  return ToGrpc(job.status());
+  return Steer(
+      request->name(), [](const std::string& job) { return core::CancelRequested{job}; }, response);
 }
 
 grpc::Status JobService::RetryJob(grpc::ServerContext*, const v1::RetryJobRequest* request, v1::Job* response) {
-  auto job = Steer(request->name(), true);
-  if (job.ok()) *response = *std::move(job);
-  return ToGrpc(job.status());
+  return Steer(
+      request->name(), [](const std::string& job) { return core::RetryRequested{job}; }, response);
+}
+
+grpc::Status JobService::HoldJob(grpc::ServerContext*, const v1::HoldJobRequest* request, v1::Job* response) {
+  return Steer(
+      request->name(), [](const std::string& job) { return core::HoldRequested{job}; }, response);
+}
+
+grpc::Status JobService::ReleaseJob(grpc::ServerContext*, const v1::ReleaseJobRequest* request, v1::Job* response) {
+  return Steer(
+      request->name(), [](const std::string& job) { return core::ReleaseRequested{job}; }, response);
 }
 
 absl::Status JobService::Log(const v1::GetJobLogRequest& request, v1::GetJobLogResponse& response) {

@@ -9,7 +9,7 @@
 namespace strata::service {
 namespace {
 
-// What one event changes of its trial's row. Only the TRAIN job's events do.
+// What one event of rank 0 changes of its trial's row. Only the TRAIN job's events do.
 void NoteInTrial(const TrainerEvent& event, store::UpdateTrial& trial) {
   switch (event.type) {
     case EventType::kStarted:
@@ -37,15 +37,16 @@ void NoteInTrial(const TrainerEvent& event, store::UpdateTrial& trial) {
   }
 }
 
-// What the events change apart from the trial's row. Measurements that follow each other become one write.
+// What the events of one rank change apart from the trial's row. Measurements that follow each other become one write.
 class RowsOfEvents {
  public:
-  RowsOfEvents(const v1::AttemptRef& attempt, bool training)
-      : job_(attempt.job()), attempt_(attempt.attempt()), training_(training) {
+  RowsOfEvents(const v1::AttemptRef& attempt, int32_t rank, bool training)
+      : job_(attempt.job()), attempt_(attempt.attempt()), rank_(rank), training_(training && rank == 0) {
     trial_.trial = ParentOf(job_);
   }
 
   void Add(const TrainerEvent& event) {
+    if (rank_ > 0) return AddOfPeer(event);
     if (training_) NoteInTrial(event, trial_);
     switch (event.type) {
       case EventType::kStarted:
@@ -75,6 +76,13 @@ class RowsOfEvents {
   }
 
  private:
+  // The other ranks know nothing that rank 0 does not, but may have something to warn of.
+  void AddOfPeer(const TrainerEvent& event) {
+    if (event.type != EventType::kWarning) return;
+    const int64_t seq = (static_cast<int64_t>(rank_) << 40) + event.seq;
+    writes_.push_back(store::AddWarning{job_, attempt_, seq, absl::StrCat("Rank ", rank_, ": ", event.message)});
+  }
+
   void Flush() {
     scalars_.job = vectors_.job = job_;
     scalars_.attempt = vectors_.attempt = attempt_;
@@ -84,6 +92,7 @@ class RowsOfEvents {
 
   const std::string job_;
   const int32_t attempt_;
+  const int32_t rank_;
   const bool training_;
   std::vector<store::Write> writes_;
   store::PutScalars scalars_;
@@ -130,7 +139,7 @@ absl::Status WorkerService::Report(const v1::ReportEventsRequest& request, v1::R
     }
     const int64_t last = fresh.back().seq;
     change.Write(store::AdvanceCursor{job, attempt, request.rank(), *cursor, last});
-    RowsOfEvents rows(request.attempt(), training);
+    RowsOfEvents rows(request.attempt(), request.rank(), training);
     for (const TrainerEvent& event : fresh) rows.Add(event);
     for (store::Write& write : rows.Take()) change.Write(std::move(write));
     for (const TrainerEvent& event : fresh) {
@@ -145,6 +154,7 @@ absl::Status WorkerService::Report(const v1::ReportEventsRequest& request, v1::R
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
+  if (request.rank() > 0) return absl::OkStatus();
   if (!fresh.empty()) live_.Apply(job, training, updates, fresh, coordinator_.now());
   // Also for events that were stored before: the call that stored them may have died before this point.
   for (const TrainerEvent& event : *events) {

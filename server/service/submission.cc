@@ -109,6 +109,11 @@ absl::StatusOr<Submission> PlanSubmission(const v1::ExperimentSpec& spec, const 
     return absl::InvalidArgumentError(absl::StrCat(
         "experiment: \"", spec.experiment(), "\" is no name. Use lower-case letters, digits and hyphens, at most 40."));
   }
+  if (spec.priority() < -kHighestPriority || spec.priority() > kHighestPriority) {
+    return absl::InvalidArgumentError(absl::StrCat("priority: ", spec.priority(),
+                                                   " is out of range. Use a number from ", -kHighestPriority, " to ",
+                                                   kHighestPriority, "; higher ones come first, 0 is usual."));
+  }
   std::optional<ExtendedExperiment> extended;
   if (!spec.extends().empty()) {
     if (spec.probe_only()) {
@@ -124,7 +129,7 @@ absl::StatusOr<Submission> PlanSubmission(const v1::ExperimentSpec& spec, const 
   const auto cells = core::ExpandGrid(*grid, kMostTrials);
   if (!cells.ok()) return cells.status();
   const TrialPlanner planner{registry_json, store, options, spec.probe_only(), extended ? &*extended : nullptr};
-  Submission submission{.trials = {}, .extends = extended.has_value()};
+  Submission submission{.trials = {}, .priority = spec.priority(), .extends = extended.has_value()};
   for (const core::Cell& cell : *cells) {
     auto trial = planner.Plan(spec.base(), cell);
     if (!trial.ok()) return cells->size() > 1 ? Annotate(trial.status(), Describe(cell)) : trial.status();

@@ -14,9 +14,11 @@ namespace strata::service {
 
 inline constexpr int kMostTrials = 10000;
 inline constexpr int kMostAxes = 32;
+inline constexpr int kHighestPriority = 100;  // and the lowest is as far below 0
 
 struct Submission {
   std::vector<PlannedTrial> trials;
+  int32_t priority = 0;
   bool extends = false;  // it goes on from another experiment
 };
 

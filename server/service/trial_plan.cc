@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "server/base/sha256.h"
 #include "server/base/spec/spec.h"
 #include "server/service/dataset_check.h"
@@ -13,14 +14,6 @@
 namespace strata::service {
 namespace {
 
-absl::Status CheckWhatThisVersionCannotDo(const v1::TrialSpec& spec) {
-  if (spec.resources().ranks() > 1) {
-    return absl::InvalidArgumentError(absl::StrCat("resources.ranks is ", spec.resources().ranks(),
-                                                   ", but this version trains with one rank a trial. Leave it at 1."));
-  }
-  return absl::OkStatus();
-}
-
 std::string LeafOfEvaluation(int index) { return absl::StrCat("evaluate-", index + 1); }
 
 void PlanOwnJobs(PlannedTrial& trial) {
@@ -28,12 +21,13 @@ void PlanOwnJobs(PlannedTrial& trial) {
     trial.jobs.push_back({.leaf = "probe", .kind = core::JobKind::kProbe});
     return;
   }
-  trial.jobs.push_back({.leaf = "train"});
+  trial.jobs.push_back({.leaf = "train", .ranks = trial.spec.resources().ranks()});
   for (int i = 0; i < trial.spec.evaluate_size(); ++i) {
     trial.jobs.push_back({.leaf = LeafOfEvaluation(i),
                           .kind = core::JobKind::kEvaluate,
                           .upstream = "train",
-                          .accepts_diverged = trial.spec.train().on_divergence() == "continue"});
+                          .accepts_diverged = trial.spec.train().on_divergence() == "continue",
+                          .ranks = trial.spec.evaluate(i).ranks()});
   }
 }
 
@@ -69,11 +63,27 @@ absl::StatusOr<std::string> CostClass(const v1::TrialSpec& spec, const std::stri
 absl::StatusOr<std::string> Fingerprint(const v1::TrialSpec& spec, const std::string& dataset_digest, bool probe) {
   v1::TrialSpec decisive = spec;
   decisive.clear_evaluate();
+  decisive.mutable_resources()->set_min_ranks(0);
+  decisive.mutable_resources()->set_stall_seconds(0);
   if (probe) decisive.mutable_train()->set_updates(1);
-  const auto json = base::ToCanonicalJson(decisive);
+  auto json = base::ToCanonicalJson(decisive);
   if (!json.ok()) return json.status();
+  // What came later is left out at its default, so that the fingerprints of trainings from before still hold.
+  absl::StrReplaceAll({{",\"min_ranks\":0", ""}, {",\"stall_seconds\":0", ""}, {",\"precision\":\"fp32\"", ""}},
+                      &*json);
   return base::Sha256Hex(absl::StrCat(*json, "\n", dataset_digest, probe ? "\nprobe" : ""));
 }
+
+namespace {
+
+// How many ranks share the work does not change a score.
+bool SameScore(v1::EvaluateSpec a, v1::EvaluateSpec b) {
+  a.clear_ranks();
+  b.clear_ranks();
+  return google::protobuf::util::MessageDifferencer::Equals(a, b);
+}
+
+}  // namespace
 
 absl::Status TrialPlanner::Reuse(PlannedTrial& trial, const store::Trial& source, const core::Job& done) const {
   trial.reused_from = source.name;
@@ -85,11 +95,12 @@ absl::Status TrialPlanner::Reuse(PlannedTrial& trial, const store::Trial& source
   if (!source_spec.ok()) return source_spec.status();
   const bool has_weights = done.state == core::JobState::kSucceeded || trial.spec.train().on_divergence() == "continue";
   for (int i = 0; i < trial.spec.evaluate_size(); ++i) {
-    PlannedJob planned{.leaf = LeafOfEvaluation(i), .kind = core::JobKind::kEvaluate};
+    PlannedJob planned{
+        .leaf = LeafOfEvaluation(i), .kind = core::JobKind::kEvaluate, .ranks = trial.spec.evaluate(i).ranks()};
     for (const store::TrialJob& job : *jobs) {
       for (int k = 0; k < source_spec->evaluate_size(); ++k) {
-        const bool same = job.leaf == LeafOfEvaluation(k) && google::protobuf::util::MessageDifferencer::Equals(
-                                                                 trial.spec.evaluate(i), source_spec->evaluate(k));
+        const bool same =
+            job.leaf == LeafOfEvaluation(k) && SameScore(trial.spec.evaluate(i), source_spec->evaluate(k));
         // A score that failed, or was cancelled, is tried again.
         if (same && (job.job.state == core::JobState::kSucceeded || !core::IsFinal(job.job.state) || !has_weights)) {
           planned.existing = job.job.name;
@@ -126,7 +137,6 @@ absl::StatusOr<PlannedTrial> TrialPlanner::Plan(const v1::TrialSpec& base, const
   if (absl::Status status = base::ApplyDefaults(trial.spec); !status.ok()) return status;
   if (absl::Status status = base::Canonicalize(trial.spec); !status.ok()) return status;
   if (absl::Status status = base::ValidateFields(trial.spec, registry_json); !status.ok()) return status;
-  if (absl::Status status = CheckWhatThisVersionCannotDo(trial.spec); !status.ok() && !options.plan_only) return status;
   const auto json = base::ToCanonicalJson(trial.spec);
   if (!json.ok()) return json.status();
   trial.spec_json = *json;

@@ -1,11 +1,11 @@
 // One trial of a submission: its spec resolved and checked, its fingerprint taken, and what there is of it already.
 //
 // Fingerprint: SHA-256 over the canonical JSON of the parts of a spec that decide how the training comes out (task,
-// model, train, diagnostics, resources; not `evaluate`) and the dataset's digest; of a probe, which train.updates do
-// not change, without those, and marked. Reuse: a trial refers to the newest trial of its fingerprint that trained
-// itself and is SUCCEEDED or DIVERGED when the experiment is created. It shows that trial's jobs; scores that are
-// missing there become EVALUATE jobs of its own, of that trial's weights. One that is still training is not waited for:
-// both train. Extension: see extension.h.
+// model, train, diagnostics, resources; not `evaluate`, resources.min_ranks, resources.stall_seconds) and the dataset's
+// digest; of a probe, which train.updates do not change, without those, and marked. Reuse: a trial refers to the newest
+// trial of its fingerprint that trained itself and is SUCCEEDED or DIVERGED when the experiment is created. It shows
+// that trial's jobs; scores that are missing there become EVALUATE jobs of its own, of that trial's weights. One that
+// is still training is not waited for: both train. Extension: see extension.h.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,7 @@ struct PlannedJob {
   core::JobKind kind = core::JobKind::kTrain;
   std::string upstream;  // leaf of the same trial, or the full name of another trial's job
   bool accepts_diverged = false;
+  int32_t ranks = 1;
 };
 
 // Where a trial goes on from.
@@ -57,7 +58,7 @@ struct PlannedTrial {
 
 struct PlanOptions {
   bool force = false;      // nothing is reused
-  bool plan_only = false;  // datasets that are not registered are no error, nor is what this version cannot run yet
+  bool plan_only = false;  // datasets that are not registered are no error
 };
 
 // Reads the store. `extended`: the experiment that is extended, or null.

@@ -13,17 +13,6 @@
 namespace strata::service {
 namespace {
 
-absl::StatusOr<std::string> WorkerId(const std::string& name) {
-  const auto ids = ParseName(name, "workers/*");
-  if (!ids.ok()) return ids.status();
-  if (!IsId((*ids)[0], 63)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "name: \"", name,
-        "\" is no worker's name. Use lower-case letters, digits, dots and hyphens, at most 63, as in workers/gpu-1."));
-  }
-  return (*ids)[0];
-}
-
 template <typename Refs>
 std::vector<std::pair<std::string, int32_t>> Running(const Refs& refs) {
   std::vector<std::pair<std::string, int32_t>> running;
@@ -99,6 +88,10 @@ absl::StatusOr<store::Trial> WorkerService::TrialOf(const std::string& name) {
   auto trial = coordinator_.store().FindTrial(name);
   if (!trial.ok()) return trial.status();
   if (!trial->has_value()) return absl::InternalError(absl::StrCat("The trial ", name, " of a job is not stored."));
+  // One that was submitted to an older coordinator lacks the fields that are new since: they stand at their defaults.
+  if (auto spec = base::FromJson((*trial)->spec_json); spec.ok() && base::ApplyDefaults(*spec).ok()) {
+    if (const auto whole = base::ToCanonicalJson(*spec); whole.ok()) (*trial)->spec_json = *whole;
+  }
   base::MutexLock lock(mutex_);
   if (trials_.size() > 1000) trials_.clear();
   trials_[name] = **trial;
@@ -124,6 +117,9 @@ absl::StatusOr<v1::Assignment> WorkerService::Describe(const core::WorkerAssignm
   proto.set_spec_json(trial->spec_json);
   proto.set_dataset(absl::StrCat("datasets/", trial->dataset));
   proto.set_dataset_digest(trial->dataset_digest);
+  // The other ranks get weights and state from rank 0, so files are needed on its worker only.
+  const bool first = std::any_of(assignment.ranks.begin(), assignment.ranks.end(),
+                                 [](const core::RankPlace& place) { return place.rank == 0; });
   v1::EvaluateSpec score;
   if (job.kind == core::JobKind::kEvaluate) {
     const std::string leaf = LeafOf(job.name);
@@ -133,6 +129,7 @@ absl::StatusOr<v1::Assignment> WorkerService::Describe(const core::WorkerAssignm
     if (!spec.ok()) return spec.status();
     if (index >= 0 && index < spec->evaluate_size()) score = spec->evaluate(index);
   }
+  if (!first) return proto;
   if (absl::Status status = AddCheckpoints(job, score, proto); !status.ok()) return status;
   return proto;
 }
@@ -177,6 +174,7 @@ absl::Status WorkerService::Sync(const v1::SynchronizeRequest& request, v1::Sync
   status = coordinator_.Look([&](const core::Controller& controller) -> absl::Status {
     if (absl::Status session = controller.CheckSession(*id, request.session()); !session.ok()) return session;
     response.set_generation(controller.Generation(*id));
+    response.set_leave(controller.Leaves(*id));
     for (core::WorkerAssignment& assignment : controller.Assignments(*id)) {
       const core::Job& job = controller.state().jobs.at(assignment.job);
       assigned.emplace_back(std::move(assignment), job);
@@ -207,7 +205,8 @@ absl::StatusOr<std::optional<double>> WorkerService::CostOf(const core::AttemptC
     if (record.attempt.number != event.attempt || !trial->has_value()) continue;
     const int32_t updates = (*trial)->updates - record.resumed_from.value_or(0);
     if (updates < 1) return std::nullopt;
-    return absl::ToDoubleSeconds(coordinator_.now() - record.attempt.start_time) / updates;
+    const auto slots = static_cast<double>(record.attempt.places.size());
+    return slots * absl::ToDoubleSeconds(coordinator_.now() - record.attempt.start_time) / updates;
   }
   return std::nullopt;
 }
@@ -222,6 +221,9 @@ absl::Status WorkerService::Complete(const v1::CompleteAttemptRequest& request) 
                                .outcome = request.outcome(),
                                .cause = request.cause(),
                                .message = request.message()};
+  for (const v1::RankPosition& position : request.positions()) {
+    event.positions.push_back({position.rank(), position.sequence(), position.name().substr(0, kLongestCollective)});
+  }
   if (event.outcome == "diverged") {
     // Its events are stored before it is completed: the trial's row says how far it trained.
     const auto trial = coordinator_.store().FindTrial(ParentOf(job));
@@ -279,65 +281,6 @@ grpc::Status WorkerService::DeregisterWorker(grpc::ServerContext*, const v1::Der
   if (!id.ok()) return ToGrpc(id.status());
   return ToGrpc(coordinator_.Update([&](Coordinator::Change& change) {
     return change.Step(core::WorkerLeft{*id, request->session()});
-  }));
-}
-
-namespace {
-
-// Workers with the holders of their slots.
-std::vector<v1::Worker> ShowWorkers(const core::State& state) {
-  std::map<std::pair<std::string, int32_t>, std::string> holders;
-  for (const auto& [key, attempt] : state.attempts) {
-    if (!attempt.live()) continue;
-    for (const core::RankPlace& place : attempt.places) {
-      if (!place.done) holders[{place.worker, place.slot}] = absl::StrCat(attempt.job, "#", attempt.number);
-    }
-  }
-  std::vector<v1::Worker> workers;
-  for (const auto& [name, worker] : state.workers) {
-    v1::Worker proto = service::ToProto(worker);
-    for (v1::Slot& slot : *proto.mutable_slots()) {
-      const auto holder = holders.find({name, slot.index()});
-      if (holder != holders.end()) slot.set_holder(holder->second);
-    }
-    workers.push_back(std::move(proto));
-  }
-  return workers;
-}
-
-}  // namespace
-
-grpc::Status WorkerService::GetWorker(grpc::ServerContext*, const v1::GetWorkerRequest* request, v1::Worker* response) {
-  bool found = false;
-  const absl::Status status = coordinator_.Look([&](const core::Controller& controller) {
-    for (v1::Worker& worker : ShowWorkers(controller.state())) {
-      if (worker.name() != request->name()) continue;
-      *response = std::move(worker);
-      found = true;
-    }
-    return absl::OkStatus();
-  });
-  if (!status.ok()) return ToGrpc(status);
-  if (!found) return ToGrpc(absl::NotFoundError(absl::StrCat("There is no worker ", request->name(), ".")));
-  return grpc::Status::OK;
-}
-
-grpc::Status WorkerService::ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest* request,
-                                        v1::ListWorkersResponse* response) {
-  const auto size = PageSize(request->page_size());
-  if (!size.ok()) return ToGrpc(size.status());
-  const auto after = ReadPageToken("workers", request->page_token());
-  if (!after.ok()) return ToGrpc(after.status());
-  return ToGrpc(coordinator_.Look([&](const core::Controller& controller) {
-    for (v1::Worker& worker : ShowWorkers(controller.state())) {
-      if (worker.name() <= *after) continue;
-      if (response->workers_size() == *size) {
-        response->set_next_page_token(PageToken("workers", response->workers(*size - 1).name()));
-        break;
-      }
-      *response->add_workers() = std::move(worker);
-    }
-    return absl::OkStatus();
   }));
 }
 

@@ -1,6 +1,7 @@
 // WorkerService of proto/strata/v1/worker_service.proto: the agents' side.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -16,6 +17,10 @@ namespace strata::service {
 inline constexpr int kProtocol = 1;
 inline constexpr int kMostEvents = 20000;  // of one call
 inline constexpr size_t kLongestLogPiece = 256 << 10;
+inline constexpr size_t kLongestCollective = 120;  // bytes of a collective's name that are kept
+
+// The id in workers/{worker}. InvalidArgument shows the form.
+absl::StatusOr<std::string> WorkerId(const std::string& name);
 
 class WorkerService final : public v1::WorkerService::Service {
  public:
@@ -32,6 +37,9 @@ class WorkerService final : public v1::WorkerService::Service {
   grpc::Status DeregisterWorker(grpc::ServerContext*, const v1::DeregisterWorkerRequest*,
                                 v1::DeregisterWorkerResponse*) override;
   grpc::Status GetWorker(grpc::ServerContext*, const v1::GetWorkerRequest*, v1::Worker*) override;
+  grpc::Status CordonWorker(grpc::ServerContext*, const v1::CordonWorkerRequest*, v1::Worker*) override;
+  grpc::Status UncordonWorker(grpc::ServerContext*, const v1::UncordonWorkerRequest*, v1::Worker*) override;
+  grpc::Status DrainWorker(grpc::ServerContext*, const v1::DrainWorkerRequest*, v1::Worker*) override;
   grpc::Status ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest*, v1::ListWorkersResponse*) override;
 
  private:
@@ -40,8 +48,12 @@ class WorkerService final : public v1::WorkerService::Service {
   absl::Status Report(const v1::ReportEventsRequest& request, v1::ReportEventsResponse& response);
   absl::Status Complete(const v1::CompleteAttemptRequest& request);
   absl::Status Append(const v1::AppendLogRequest& request, v1::AppendLogResponse& response);
+  absl::StatusOr<v1::Worker> Find(const std::string& name);
+  // What a person asks of a worker.
+  grpc::Status Steer(const std::string& name, const std::function<core::Event(const std::string& id)>& event,
+                     v1::Worker* response);
   absl::StatusOr<v1::Assignment> Describe(const core::WorkerAssignment& assignment, const core::Job& job);
-  // What the trainer begins with: a checkpoint, the weights that are scored, or those whose mean is.
+  // What the trainer of rank 0 begins with: a checkpoint, the weights that are scored, or those whose mean is.
   absl::Status AddCheckpoints(const core::Job& job, const v1::EvaluateSpec& score, v1::Assignment& assignment);
   // Seconds of a slot an update, of a training that succeeds: all the attempt's time over what it trained.
   absl::StatusOr<std::optional<double>> CostOf(const core::AttemptCompleted& event);

@@ -35,12 +35,15 @@ store::Trial TrialRow(const PlannedTrial& planned, const std::string& experiment
   return row;
 }
 
-core::Job JobRow(const PlannedTrial& planned, const PlannedJob& job, const std::string& trial,
-                 const std::string& name) {
-  core::Job row{.name = name, .trial = trial, .kind = job.kind};
+core::Job JobRow(const PlannedTrial& planned, const PlannedJob& job, const std::string& trial, const std::string& name,
+                 int32_t priority) {
+  core::Job row{.name = name, .trial = trial, .kind = job.kind, .priority = priority, .ranks = job.ranks};
   row.upstream = job.upstream == "train" ? absl::StrCat(trial, "/jobs/train") : job.upstream;
   row.accepts_diverged = job.accepts_diverged;
-  row.ranks = job.kind == core::JobKind::kTrain ? planned.spec.resources().ranks() : 1;
+  if (job.kind == core::JobKind::kTrain) {
+    row.global_batch = planned.spec.train().update_frequency() * job.ranks;
+    if (planned.spec.resources().min_ranks() < job.ranks) row.min_ranks = planned.spec.resources().min_ranks();
+  }
   row.max_attempts = 0;  // the controller's
   if (planned.extension && job.kind == core::JobKind::kTrain) row.checkpoint_update = planned.extension->update;
   return row;
@@ -84,7 +87,7 @@ absl::Status WriteExperiment(Coordinator::Change& change, const Submission& subm
     for (const PlannedJob& job : planned.jobs) {
       const std::string own = absl::StrCat(trial, "/jobs/", job.leaf);
       after.push_back(store::LinkJob{trial, job.leaf, job.existing.empty() ? own : job.existing});
-      if (job.existing.empty()) submitted.jobs.push_back(JobRow(planned, job, trial, own));
+      if (job.existing.empty()) submitted.jobs.push_back(JobRow(planned, job, trial, own, submission.priority));
     }
     if (!planned.extension) continue;
     const std::string train = absl::StrCat(trial, "/jobs/train");

@@ -122,6 +122,7 @@ void Agent::Synchronize() {
 
 void Agent::Apply(const Synchronized& answer) {
   generation_ = answer.generation;
+  leaving_ |= answer.leave;
   std::map<AttemptKey, const Assignment*> assigned;
   for (const Assignment& assignment : answer.assignments) {
     assigned[{assignment.base.job, assignment.base.attempt}] = &assignment;
@@ -215,6 +216,9 @@ void Agent::Upload(const WorkPtr& work) {
 Completion Agent::Outcome(const Work& work) const {
   Completion completion{.job = work.key.first, .attempt = work.key.second, .outcome = "stopped"};
   for (const auto& [number, rank] : work.ranks) {
+    completion.positions.push_back({number, static_cast<int64_t>(rank->spool.size()), "event"});
+  }
+  for (const auto& [number, rank] : work.ranks) {
     const SpoolEvent* last = rank->spool.empty() ? nullptr : &rank->spool.back();
     if (last == nullptr || last->kind != Kind::kEnded) {
       completion.outcome = "failed";
@@ -267,9 +271,26 @@ void Agent::Failed(const absl::Status& status, const AttemptKey& key) {
   }
 }
 
+void Agent::Tell(const Work& work) {
+  if (work.assignment.base.world_size < 2) return;
+  Completion completion = Outcome(work);
+  for (const auto& [number, rank] : work.ranks) {
+    if (!rank->alive) continue;
+    completion.outcome = "failed";
+    completion.cause = "rank_lost";
+  }
+  network_.Call<Nothing>(
+      name_,
+      [name = name_, session = session_, completion](Coordinator& c, Done<Nothing> done) {
+        c.Complete(name, session, completion, std::move(done));
+      },
+      [](absl::StatusOr<Nothing>) {});
+}
+
 void Agent::Drop(const AttemptKey& key) {
   const auto work = works_.find(key);
   if (work == works_.end()) return;
+  Tell(*work->second);
   for (const auto& [number, rank] : work->second->ranks) trainers_.Kill(rank);
   ended_.insert(key);
   works_.erase(work);

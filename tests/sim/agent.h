@@ -51,6 +51,7 @@ class Agent {
   void Drop(const AttemptKey& key);
   void Failed(const absl::Status& status, const AttemptKey& key);
   Completion Outcome(const Work& work) const;
+  void Tell(const Work& work);  // where the ranks of a gang stood that was ended elsewhere
   // A callback that does nothing once the agent has crashed since.
   template <class T>
   Done<T> IfStill(Done<T> done) {

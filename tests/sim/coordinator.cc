@@ -93,7 +93,15 @@ void Coordinator::CheckStored() const {
   for (const auto& [name, job] : controller_->state().jobs) {
     const auto stored = disk_.jobs.find(name);
     if (stored == disk_.jobs.end() || stored->second.state != job.state || stored->second.failures != job.failures ||
-        stored->second.attempts != job.attempts || stored->second.checkpoint_update != job.checkpoint_update) {
+        stored->second.attempts != job.attempts || stored->second.checkpoint_update != job.checkpoint_update ||
+        stored->second.held != job.held || stored->second.message != job.message) {
+      throw Violation(absl::StrCat("a change of ", name, " was not among the effects"));
+    }
+  }
+  for (const auto& [name, worker] : controller_->state().workers) {
+    const auto stored = disk_.workers.find(name);
+    if (stored == disk_.workers.end() || stored->second.state != worker.state ||
+        stored->second.cordoned != worker.cordoned || stored->second.draining != worker.draining) {
       throw Violation(absl::StrCat("a change of ", name, " was not among the effects"));
     }
   }
@@ -124,13 +132,16 @@ void Coordinator::Submit(const std::string& request, const std::vector<JobDraft>
     event.jobs.push_back({.name = name,
                           .kind = draft.kind,
                           .accepts_diverged = draft.accepts_diverged,
+                          .priority = draft.priority,
                           .ranks = draft.ranks,
+                          .min_ranks = draft.min_ranks,
+                          .global_batch = draft.global_batch,
                           .max_attempts = draft.max_attempts});
     if (draft.upstream >= 0) event.jobs.back().upstream = names[draft.upstream];
-    batch_.facts[name] = draft.facts;
     names.push_back(name);
   }
   if (const absl::Status status = Step(event); !status.ok()) return Answer<std::vector<std::string>>(done, status);
+  for (size_t i = 0; i < names.size(); ++i) batch_.facts[names[i]] = drafts[i].facts;
   batch_.requests[request] = requests_[request] = names;
   batch_.next_id = next_id_;
   Answer<std::vector<std::string>>(done, names);
@@ -150,6 +161,39 @@ void Coordinator::Retry(const std::string& job, Done<Nothing> done) {
   if (!status.ok()) return Answer<Nothing>(done, status);
   ledger_.Retried(job);
   Answer<Nothing>(done, Nothing{});
+}
+
+void Coordinator::Promise(const Event& event, std::function<void()> kept, Done<Nothing> done) {
+  if (const absl::Status status = Step(event); !status.ok()) return Answer<Nothing>(done, status);
+  Release([kept = std::move(kept), done] {
+    kept();
+    done(Nothing{});
+  });
+}
+
+void Coordinator::Hold(const std::string& job, Done<Nothing> done) {
+  Promise(
+      core::HoldRequested{job}, [this, job] { ledger_.HoldAcknowledged(job, true); }, std::move(done));
+}
+
+void Coordinator::Unhold(const std::string& job, Done<Nothing> done) {
+  Promise(
+      core::ReleaseRequested{job}, [this, job] { ledger_.HoldAcknowledged(job, false); }, std::move(done));
+}
+
+void Coordinator::Cordon(const std::string& worker, Done<Nothing> done) {
+  Promise(
+      core::CordonRequested{worker}, [this, worker] { ledger_.CordonAcknowledged(worker, true); }, std::move(done));
+}
+
+void Coordinator::Uncordon(const std::string& worker, Done<Nothing> done) {
+  Promise(
+      core::UncordonRequested{worker}, [this, worker] { ledger_.CordonAcknowledged(worker, false); }, std::move(done));
+}
+
+void Coordinator::Drain(const std::string& worker, Done<Nothing> done) {
+  Promise(
+      core::DrainRequested{worker}, [this, worker] { ledger_.CordonAcknowledged(worker, true); }, std::move(done));
 }
 
 void Coordinator::Register(core::Worker worker, const std::vector<AttemptKey>& running, Done<Registration> done) {
@@ -173,6 +217,7 @@ void Coordinator::Synchronize(const core::WorkerSynchronized& request, Done<Sync
   if (const absl::Status status = Step(request); !status.ok()) return Answer<Synchronized>(done, status);
   ledger_.Heard(request.worker);
   Synchronized answer{.generation = controller_->Generation(request.worker)};
+  answer.leave = controller_->Leaves(request.worker);
   for (const core::WorkerAssignment& assignment : controller_->Assignments(request.worker)) {
     if (!controller_->CheckAttempt(assignment.job, assignment.attempt).ok()) {
       throw Violation(absl::StrCat(assignment.job, " attempt ", assignment.attempt,
@@ -239,8 +284,15 @@ void Coordinator::Complete(const std::string& worker, const std::string& session
                            Done<Nothing> done) {
   absl::Status status = controller_->CheckSession(worker, session);
   if (status.ok()) {
-    status = Step(core::AttemptCompleted{completion.job, completion.attempt, worker, completion.outcome,
-                                         completion.to_end, completion.cause, ""});
+    status = Step(core::AttemptCompleted{completion.job,
+                                         completion.attempt,
+                                         worker,
+                                         completion.outcome,
+                                         completion.to_end,
+                                         completion.cause,
+                                         "",
+                                         {},
+                                         completion.positions});
   }
   Answer<Nothing>(done, status.ok() ? absl::StatusOr<Nothing>(Nothing{}) : status);
 }

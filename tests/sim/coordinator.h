@@ -22,7 +22,9 @@ using Done = std::function<void(absl::StatusOr<T>)>;
 
 struct JobDraft {
   core::JobKind kind = core::JobKind::kTrain;
+  int32_t priority = 0;
   int32_t ranks = 1;
+  int32_t min_ranks = 0, global_batch = 0;
   int32_t max_attempts = 5;
   int upstream = -1;  // index into the same submit
   bool accepts_diverged = false;
@@ -53,12 +55,14 @@ struct Registration {
 struct Synchronized {
   int64_t generation = 0;
   std::vector<Assignment> assignments;
+  bool leave = false;
 };
 struct Completion {
   std::string job;
   int32_t attempt = 0;
   std::string outcome, cause;
   bool to_end = true;
+  std::vector<core::RankPosition> positions;
 };
 struct Nothing {};
 
@@ -77,6 +81,11 @@ class Coordinator {
   void Submit(const std::string& request, const std::vector<JobDraft>& drafts, Done<std::vector<std::string>> done);
   void Cancel(const std::string& job, Done<Nothing> done);
   void Retry(const std::string& job, Done<Nothing> done);
+  void Hold(const std::string& job, Done<Nothing> done);
+  void Unhold(const std::string& job, Done<Nothing> done);
+  void Cordon(const std::string& worker, Done<Nothing> done);
+  void Uncordon(const std::string& worker, Done<Nothing> done);
+  void Drain(const std::string& worker, Done<Nothing> done);
   // What agents ask.
   void Register(core::Worker worker, const std::vector<AttemptKey>& running, Done<Registration> done);
   void Synchronize(const core::WorkerSynchronized& request, Done<Synchronized> done);
@@ -92,6 +101,8 @@ class Coordinator {
   absl::Status CheckCaller(const std::string& worker, const std::string& session, const std::string& job,
                            int32_t attempt);
   void Store(const RankKey& rank, int64_t seq, const SpoolEvent& event);
+  // Steps, and once that is stored, `kept` notes the promise and the caller hears.
+  void Promise(const core::Event& event, std::function<void()> kept, Done<Nothing> done);
   template <class T>
   void Answer(Done<T> done, absl::StatusOr<T> answer);
   void Release(std::function<void()> reply);

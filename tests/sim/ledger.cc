@@ -26,7 +26,12 @@ void Ledger::Restarted(const Disk& disk) {
   heard_.clear();
   jobs_ = disk.jobs;
   outcomes_.clear();
-  for (const auto& [key, attempt] : disk.attempts) outcomes_[key] = attempt.outcome;
+  live_.clear();
+  begun_.clear();
+  for (const auto& [key, attempt] : disk.attempts) {
+    outcomes_[key] = attempt.outcome;
+    if (attempt.live()) live_.insert(key);
+  }
   for (auto& [name, count] : failures_) count = 0;
   for (const auto& [name, job] : disk.jobs) failures_[name] = job.failures;
   CheckDisk(disk);
@@ -40,8 +45,8 @@ void Ledger::Stepped(const core::State& state, const core::Effects& effects, boo
 
 void Ledger::CheckSlots(const core::State& state) const {
   std::set<std::pair<std::string, int32_t>> taken;
-  for (const auto& [key, attempt] : state.attempts) {
-    if (!attempt.live()) continue;
+  for (const AttemptKey& key : live_) {
+    const core::Attempt& attempt = state.attempts.at(key);
     for (const core::RankPlace& place : attempt.places) {
       if (!place.done && !taken.insert({place.worker, place.slot}).second) {
         Violate(absl::StrCat("two live leases on ", place.worker, ":", place.slot));
@@ -70,34 +75,109 @@ void Ledger::CheckJob(const core::State& state, const core::Job& job, bool retri
   if (!core::IsFinal(job.state) && failures_[job.name] >= job.max_attempts) {
     Violate(absl::StrCat(job.name, " goes on after ", failures_[job.name], " failures; at most ", job.max_attempts));
   }
+  if (failures_[job.name] != job.failures) {
+    Violate(absl::StrCat(job.name, " counts ", job.failures, " failures; there were ", failures_[job.name]));
+  }
   jobs_[job.name] = job;
+}
+
+// Leases for all ranks or none; a number of ranks that the job may have; only where and when it may begin.
+void Ledger::CheckBegun(const core::State& state, const core::Attempt& attempt, bool retried) {
+  const core::Job& job = state.jobs.at(attempt.job);
+  std::set<int32_t> ranks;
+  Begun begun{.at = loop_.awake(), .jumps = small_jumps_};
+  for (const core::RankPlace& place : attempt.places) {
+    ranks.insert(place.rank);
+    begun.slots.emplace_back(place.worker, place.slot);
+    const core::Worker& worker = state.workers.at(place.worker);
+    if (worker.cordoned || worker.draining) {
+      Violate(absl::StrCat(attempt.job, " began on ", place.worker, ", which is cordoned"));
+    }
+  }
+  const auto size = static_cast<int32_t>(ranks.size());
+  const bool elastic = job.min_ranks > 0 && size >= job.min_ranks && size < job.ranks && job.global_batch % size == 0;
+  if ((size != job.ranks && !elastic) || attempt.places.size() != ranks.size() || *ranks.rbegin() != size - 1) {
+    Violate(absl::StrCat(attempt.job, " has leases for ", size, " of ", job.ranks, " ranks"));
+  }
+  if (attempt.number > 1 && outcomes_[{attempt.job, attempt.number - 1}].empty()) {
+    Violate(absl::StrCat(attempt.job, ": attempt ", attempt.number, " began while the one before lives"));
+  }
+  if (job.held) Violate(absl::StrCat(attempt.job, " began while it is held"));
+  if (const auto upstream = state.jobs.find(job.upstream);
+      upstream != state.jobs.end() && !core::Satisfies(upstream->second, job)) {
+    Violate(absl::StrCat(attempt.job, " began while ", upstream->first, " is ", Name(upstream->second.state)));
+  }
+  const auto before = jobs_.find(attempt.job);
+  if (before != jobs_.end() && core::IsFinal(before->second.state) && !retried) {
+    Violate(absl::StrCat(attempt.job, ": an attempt began though it is ", Name(before->second.state)));
+  }
+  CheckTurn(state, job);
+  live_.insert({attempt.job, attempt.number});
+  begun_[{attempt.job, attempt.number}] = std::move(begun);
+}
+
+namespace {
+
+// May this job begin, and would even its fewest ranks fit into the workers that take any?
+bool Waits(const core::State& state, const core::Job& job, absl::Time now) {
+  if (job.state != JobState::kQueued || job.held || job.not_before > now) return false;
+  const auto upstream = state.jobs.find(job.upstream);
+  if (!job.upstream.empty() && (upstream == state.jobs.end() || !core::Satisfies(upstream->second, job))) return false;
+  int32_t slots = 0;
+  for (const auto& [name, worker] : state.workers) {
+    if (worker.state == core::WorkerState::kReady && !worker.cordoned)
+      slots += static_cast<int32_t>(worker.slots.size());
+  }
+  if (job.ranks <= slots) return true;
+  for (int32_t ranks = std::max(job.min_ranks, 1); job.min_ranks > 0 && ranks <= slots; ++ranks) {
+    if (job.global_batch % ranks == 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void Ledger::CheckTurn(const core::State& state, const core::Job& begun) const {
+  for (const auto& [name, job] : state.jobs) {
+    const bool before = job.priority > begun.priority || (job.priority == begun.priority && job.order < begun.order);
+    if (before && Waits(state, job, loop_.wall())) {
+      Violate(absl::StrCat(begun.name, " began though ", name, " comes before it"));
+    }
+  }
+}
+
+void Ledger::CheckGrowth(const core::State& state, const core::Attempt& attempt) const {
+  if (const auto begun = begun_.find({attempt.job, attempt.number}); begun != begun_.end()) {
+    if (loop_.awake() - begun->second.at + small_jumps_ - begun->second.jumps < grow_after_) {
+      Violate(absl::StrCat(attempt.job, " attempt ", attempt.number, " is stopped to grow when it has hardly begun"));
+    }
+  }
+  for (const auto& [name, job] : state.jobs) {
+    if (Waits(state, job, absl::InfiniteFuture())) {
+      Violate(absl::StrCat(attempt.job, " is stopped to grow though ", name, " waits for slots"));
+    }
+  }
 }
 
 void Ledger::CheckAttempt(const core::State& state, const core::Attempt& attempt, bool retried) {
   const AttemptKey key{attempt.job, attempt.number};
   const auto [known, fresh] = outcomes_.emplace(key, "");
-  if (fresh) {
-    const core::Job& job = state.jobs.at(attempt.job);
-    std::set<int32_t> ranks;
-    for (const core::RankPlace& place : attempt.places) ranks.insert(place.rank);
-    if (static_cast<int32_t>(ranks.size()) != job.ranks || attempt.places.size() != ranks.size()) {
-      Violate(absl::StrCat(attempt.job, " has leases for ", ranks.size(), " of ", job.ranks, " ranks"));
+  if (fresh) CheckBegun(state, attempt, retried);
+  if (const auto begun = begun_.find(key); begun != begun_.end()) {
+    for (size_t i = 0; i < attempt.places.size(); ++i) {
+      if (begun->second.slots[i] != std::pair(attempt.places[i].worker, attempt.places[i].slot)) {
+        Violate(absl::StrCat(attempt.job, ": the leases of attempt ", attempt.number, " have moved"));
+      }
     }
-    if (attempt.number > 1 && outcomes_[{attempt.job, attempt.number - 1}].empty()) {
-      Violate(absl::StrCat(attempt.job, ": attempt ", attempt.number, " began while the one before lives"));
-    }
-    if (const auto upstream = state.jobs.find(job.upstream);
-        upstream != state.jobs.end() && !core::Satisfies(upstream->second, job)) {
-      Violate(absl::StrCat(attempt.job, " began while ", upstream->first, " is ", Name(upstream->second.state)));
-    }
-    const auto before = jobs_.find(attempt.job);
-    if (before != jobs_.end() && core::IsFinal(before->second.state) && !retried) {
-      Violate(absl::StrCat(attempt.job, ": an attempt began though it is ", Name(before->second.state)));
+    if (!begun->second.stopping && attempt.stop_reason.find("instead of") != std::string::npos) {
+      CheckGrowth(state, attempt);
+      begun->second.stopping = true;
     }
   }
   if (known->second == attempt.outcome) return;
   if (!known->second.empty()) Violate(absl::StrCat(attempt.job, ": attempt ", attempt.number, " ended twice"));
   known->second = attempt.outcome;
+  live_.erase(key);
   if (attempt.outcome == "fenced" || attempt.outcome == "failed") {
     ++failures_[attempt.job];
     if (nothing_may_fail_)
@@ -144,6 +224,12 @@ void Ledger::SubmitAcknowledged(const std::string& request, const std::vector<st
   }
 }
 
+void Ledger::HoldAcknowledged(const std::string& job, bool held) {
+  held ? void(held_.insert(job)) : void(held_.erase(job));
+}
+void Ledger::CordonAcknowledged(const std::string& worker, bool cordoned) {
+  cordoned ? void(cordoned_.insert(worker)) : void(cordoned_.erase(worker));
+}
 void Ledger::CancelAcknowledged(const std::string& job) { cancelled_.insert(job); }
 void Ledger::Retried(const std::string& job) { cancelled_.erase(job); }
 void Ledger::EventsAcknowledged(const RankKey& rank, int64_t seq) {
@@ -174,6 +260,15 @@ void Ledger::CheckDisk(const Disk& disk) const {
       Violate(
           absl::StrCat(Print(key.rank), ": the measurement of update ", key.update, " is stored ", times, " times"));
   }
+  for (const std::string& name : held_) {
+    if (!disk.jobs.at(name).held) Violate(absl::StrCat("the hold of ", name, " was acknowledged and is lost"));
+  }
+  for (const std::string& name : cordoned_) {
+    const auto worker = disk.workers.find(name);
+    if (worker != disk.workers.end() && !worker->second.cordoned) {
+      Violate(absl::StrCat("the cordon of ", name, " was acknowledged and is lost"));
+    }
+  }
   for (const std::string& name : cancelled_) {
     const JobState state = disk.jobs.at(name).state;
     if (state != JobState::kCancelling && state != JobState::kCancelled) {
@@ -191,6 +286,9 @@ void Ledger::CheckDrained(const Disk& disk) const {
   }
   for (const auto& [key, attempt] : disk.attempts) {
     if (attempt.live()) Violate(absl::StrCat(key.first, " attempt ", key.second, " lives though all jobs have ended"));
+  }
+  for (const auto& [name, worker] : disk.workers) {
+    if (worker.draining && worker.state == core::WorkerState::kReady) Violate(name + " is drained and has not left");
   }
 }
 

@@ -21,7 +21,8 @@ class Violation : public std::runtime_error {
 
 class Ledger {
  public:
-  Ledger(const Loop& loop, absl::Duration lease) : loop_(loop), lease_(lease) {}
+  Ledger(const Loop& loop, absl::Duration lease, absl::Duration grow_after)
+      : loop_(loop), lease_(lease), grow_after_(grow_after) {}
 
   // The coordinator (re)starts from the disk: what was in memory is forgotten, what was promised is not.
   void Restarted(const Disk& disk);
@@ -37,6 +38,8 @@ class Ledger {
   // Promises that have reached the outside.
   void SubmitAcknowledged(const std::string& request, const std::vector<std::string>& jobs);
   void CancelAcknowledged(const std::string& job);
+  void HoldAcknowledged(const std::string& job, bool held);
+  void CordonAcknowledged(const std::string& worker, bool cordoned);
   void EventsAcknowledged(const RankKey& rank, int64_t seq);
   void MeasurementAcknowledged(const MeasurementKey& key) { measured_.insert(key); }
 
@@ -49,20 +52,31 @@ class Ledger {
   void CheckSlots(const core::State& state) const;
   void CheckJob(const core::State& state, const core::Job& job, bool retried);
   void CheckAttempt(const core::State& state, const core::Attempt& attempt, bool retried);
+  void CheckBegun(const core::State& state, const core::Attempt& attempt, bool retried);
+  void CheckTurn(const core::State& state, const core::Job& begun) const;  // nobody was passed over
+  void CheckGrowth(const core::State& state, const core::Attempt& attempt) const;
   void CheckLost(const core::Attempt& attempt, const core::State& state) const;
   static void CheckHistory(const Disk& disk, const core::Job& job, const Facts& facts);
 
   const Loop& loop_;
-  const absl::Duration lease_;
+  const absl::Duration lease_, grow_after_;
   absl::Duration restart_, small_jumps_, jumps_at_restart_;
-  std::map<std::string, core::Job> jobs_;                                   // as of the last step
-  std::map<AttemptKey, std::string> outcomes_;                              // of every attempt, "" while it lives
+  std::map<std::string, core::Job> jobs_;       // as of the last step
+  std::map<AttemptKey, std::string> outcomes_;  // of every attempt, "" while it lives
+  std::set<AttemptKey> live_;
+  // Of those that began in this life of the coordinator: when, in awake time and small jumps; and where.
+  struct Begun {
+    absl::Duration at, jumps;
+    std::vector<std::pair<std::string, int32_t>> slots;
+    bool stopping = false;
+  };
+  std::map<AttemptKey, Begun> begun_;
   std::map<std::string, int32_t> failures_;                                 // since the last retry by hand
   std::map<std::string, std::pair<absl::Duration, absl::Duration>> heard_;  // awake time, and small jumps until then
   std::map<std::string, std::string> owner_;                                // job to the request that made it
   std::map<std::string, std::vector<std::string>> submitted_;
   bool nothing_may_fail_ = false;
-  std::set<std::string> cancelled_;
+  std::set<std::string> cancelled_, held_, cordoned_;
   std::map<RankKey, int64_t> acknowledged_;
   std::set<MeasurementKey> measured_;
 };

@@ -49,17 +49,25 @@ void Add(Figures* sum, const Figures& one) {
   sum->attempts += one.attempts;
   sum->measurements += one.measurements;
   sum->retries_refused += one.retries_refused;
+  sum->gangs += one.gangs;
+  sum->resized += one.resized;
+  sum->drained += one.drained;
+  sum->infeasible += one.infeasible;
   for (const auto& [state, count] : one.ends) sum->ends[state] += count;
 }
 
 void Print(const Figures& sum, uint64_t seeds, uint64_t failed, double seconds) {
   std::printf(
       "%llu seeds, %llu failed, %.1f s, %.0f seeds/s: %lld jobs, %lld attempts, %lld measurements, %lld steps, %lld "
-      "faults and %lld of messages, %lld retries refused; ended",
+      "faults and %lld of messages, %lld retries and %lld submits refused; %lld attempts of several ranks, %lld at "
+      "another "
+      "size than before, %lld drained; ended",
       static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(failed), seconds,
       static_cast<double>(seeds) / seconds, static_cast<long long>(sum.jobs), static_cast<long long>(sum.attempts),
       static_cast<long long>(sum.measurements), static_cast<long long>(sum.steps), static_cast<long long>(sum.faults),
-      static_cast<long long>(sum.message_faults), static_cast<long long>(sum.retries_refused));
+      static_cast<long long>(sum.message_faults), static_cast<long long>(sum.retries_refused),
+      static_cast<long long>(sum.infeasible), static_cast<long long>(sum.gangs), static_cast<long long>(sum.resized),
+      static_cast<long long>(sum.drained));
   for (const auto& [state, count] : sum.ends) std::printf(" %s %lld", state.c_str(), static_cast<long long>(count));
   std::printf("\n");
 }

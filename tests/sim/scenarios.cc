@@ -1,11 +1,13 @@
 // strata-scenarios FOLDER [--rewrite]: plays each script of the folder against the controller and compares what it says
 // with the lines that begin with ">". With --rewrite these lines are written anew; a person reads the diff.
 //
-// A script's lines: `worker NAME [slots=N] [uid=U] [running=JOB#N]`, `submit JOB [ranks=N] [upstream=JOB] [attempts=N]
-// [accepts_diverged]`, `at TIME` (ticks every second until then; workers that are heard synchronise), `sleep DURATION`
-// (of all machines), `silence NAME`, `hear NAME`, `restart DURATION` (the coordinator, after being down so long), `up
-// JOB`, `rendezvous JOB ADDRESS`, `checkpoint JOB UPDATE`, `complete JOB NAME OUTCOME [CAUSE]`, `write JOB ATTEMPT`,
-// `cancel JOB`, `retry JOB`, `leave NAME`, `why JOB`, `assignments NAME`.
+// A script's lines: `worker NAME [slots=N] [uid=U] [running=JOB#N]`, `submit JOB [ranks=N] [min=N] [batch=N]
+// [priority=N] [upstream=JOB] [attempts=N] [accepts_diverged]`, `at TIME` (ticks every second until then; workers that
+// are heard synchronise), `sleep DURATION` (of all machines), `silence NAME`, `hear NAME`, `restart DURATION` (the
+// coordinator, after being down so long), `up JOB`, `rendezvous JOB ADDRESS`, `checkpoint JOB UPDATE`, `complete JOB
+// NAME OUTCOME [CAUSE]`, `write JOB ATTEMPT`, `cancel JOB`, `retry JOB`, `hold JOB`, `release JOB`, `cordon NAME`,
+// `uncordon NAME`, `drain NAME`, `leave NAME`, `why JOB`, `assignments NAME`. `complete` takes
+// `stood=RANK:SEQUENCE:NAME,...`.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -79,21 +81,46 @@ class Player {
     if (what == "rendezvous") return RendezvousOpened{name, attempt, words.at(2)};
     if (what == "checkpoint") return CheckpointAcknowledged{name, attempt, std::stoi(words.at(2))};
     if (what == "complete") {
-      return AttemptCompleted{name,        words.Number("attempt", attempt), words.at(2),
-                              words.at(3), words.at(4) != "early",           words.at(3) == "failed" ? words.at(4) : "",
-                              ""};
+      return AttemptCompleted{name,
+                              words.Number("attempt", attempt),
+                              words.at(2),
+                              words.at(3),
+                              words.at(4) != "early",
+                              words.at(3) == "failed" ? words.at(4) : "",
+                              "",
+                              {},
+                              Positions(words)};
     }
     if (what == "cancel") return CancelRequested{name};
     if (what == "retry") return RetryRequested{name};
+    if (what == "hold") return HoldRequested{name};
+    if (what == "release") return ReleaseRequested{name};
+    if (what == "cordon") return CordonRequested{name};
+    if (what == "uncordon") return UncordonRequested{name};
+    if (what == "drain") return DrainRequested{name};
     if (what == "leave") return WorkerLeft{name, controller_->state().workers.at(name).session};
     throw std::runtime_error("no such command: " + what);
+  }
+
+  static std::vector<RankPosition> Positions(const Words& words) {
+    std::vector<RankPosition> positions;
+    std::istringstream in(words.named.contains("stood") ? words.named.at("stood") : "");
+    for (std::string text; std::getline(in, text, ',');) {
+      const size_t first = text.find(':'), second = text.find(':', first + 1);
+      positions.push_back(
+          {std::stoi(text.substr(0, first)), std::stoi(text.substr(first + 1)), text.substr(second + 1)});
+    }
+    return positions;
   }
 
   static Job Submitted(const std::string& name, const Words& words) {
     return {.name = name,
             .upstream = words.named.contains("upstream") ? words.named.at("upstream") : "",
             .accepts_diverged = words.at(2) == "accepts_diverged",
+            .priority = words.Number("priority", 0),
             .ranks = words.Number("ranks", 1),
+            .min_ranks = words.Number("min", 0),
+            .global_batch = words.Number("batch", 0),
             .max_attempts = words.Number("attempts", 5)};
   }
 
@@ -130,7 +157,13 @@ class Player {
       }
     }
     for (const Attempt& attempt : effects->attempts) {
+      const auto was = before.attempts.find({attempt.job, attempt.number});
+      if (attempt.live() && was != before.attempts.end() && was->second.stop_reason != attempt.stop_reason) {
+        Say(absl::StrCat("attempt ", attempt.number, " of ", attempt.job, " is to stop: ", attempt.stop_reason));
+      }
       if (attempt.live()) continue;
+      // A part that tells after the end changes nothing that is worth a line, until the comparison is there.
+      if (was != before.attempts.end() && !was->second.live() && was->second.message == attempt.message) continue;
       Say(absl::StrCat("attempt ", attempt.number, " of ", attempt.job, " ", attempt.outcome,
                        attempt.cause.empty() ? "" : " (" + attempt.cause + ")", attempt.message.empty() ? "" : ": ",
                        attempt.message));
@@ -144,6 +177,8 @@ class Player {
     std::string line =
         absl::StrCat(job.name, " ", was == before.jobs.end() ? "new" : strata::core::Name(was->second.state), " -> ",
                      strata::core::Name(job.state));
+    if (was != before.jobs.end() && was->second.held != job.held)
+      Say(job.name + (job.held ? " is held" : " is released"));
     if (was != before.jobs.end() && was->second.state == job.state) return;
     if (job.state == JobState::kPending) {
       const Attempt& attempt = controller_->state().attempts.at({job.name, job.attempts});
@@ -206,12 +241,13 @@ class Player {
 
   void Assignments(const std::string& name) {
     for (const WorkerAssignment& assignment : controller_->Assignments(name)) {
-      std::string line = absl::StrCat(assignment.job, " attempt=", assignment.attempt, assignment.stop ? " stop" : "");
+      std::string line = absl::StrCat(assignment.job, " attempt=", assignment.attempt, assignment.stop ? " stop" : "",
+                                      assignment.checkpoint ? " with a checkpoint" : "");
       for (const RankPlace& place : assignment.ranks)
         absl::StrAppend(&line, " rank ", place.rank, " on slot ", place.slot);
       Say(absl::StrCat(line, assignment.rendezvous.empty() ? "" : " rendezvous " + assignment.rendezvous));
     }
-    if (controller_->Assignments(name).empty()) Say("nothing");
+    if (controller_->Assignments(name).empty()) Say(controller_->Leaves(name) ? "nothing: leave" : "nothing");
   }
 
   const absl::Time start_ = absl::FromUnixSeconds(1'800'000'000);

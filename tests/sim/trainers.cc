@@ -47,16 +47,20 @@ void Trainers::Rendezvous(const AttemptKey& key) {
   if (const auto gang = gangs_.find(key); gang != gangs_.end()) gang->second.rendezvous = true;
 }
 
+bool Trainers::Together(const Gang& gang) {
+  if (static_cast<int32_t>(gang.ranks.size()) != gang.world_size) return false;
+  if (gang.world_size > 1 && !gang.rendezvous) return false;
+  return std::all_of(gang.ranks.begin(), gang.ranks.end(),
+                     [](const auto& entry) { return entry.second->alive && !entry.second->spool.empty(); });
+}
+
 // Rank 0 keeps the beat. A rank whose peer is gone notices after a while, and ends.
 void Trainers::Step(const AttemptKey& key) {
   Gang& gang = gangs_.at(key);
-  const bool complete =
-      static_cast<int32_t>(gang.ranks.size()) == gang.world_size && (gang.world_size == 1 || gang.rendezvous);
-  bool any = false, all = true, up = true;
+  bool any = false, all = true;
   for (const auto& [number, rank] : gang.ranks) {
     any |= rank->alive;
     all &= rank->alive;
-    up &= !rank->spool.empty();
   }
   if (!any) return;
   absl::Duration next = random_.Between(absl::Milliseconds(40), absl::Milliseconds(160));
@@ -65,7 +69,7 @@ void Trainers::Step(const AttemptKey& key) {
   } else if (!all) {
     gang.lost = true;
     next = random_.Between(absl::Seconds(1), absl::Seconds(3));
-  } else if (complete && up) {
+  } else if (Together(gang)) {
     Update(gang);
   }
   loop_.After(next, [this, key] { Step(key); });
@@ -73,6 +77,11 @@ void Trainers::Step(const AttemptKey& key) {
 
 void Trainers::Update(Gang& gang) {
   const Facts& facts = gang.facts;
+  std::vector<SpoolEvent>& spool = gang.ranks.at(0)->spool;
+  if (gang.stopping) {
+    if (gang.update > 0) spool.push_back({.kind = Kind::kCheckpoint, .update = gang.update});
+    return EndAll(gang, {.kind = Kind::kEnded, .text = "stopped"});
+  }
   if (gang.update >= facts.updates ||
       (facts.diverges_at >= 0 && !facts.trains_on && gang.update >= facts.diverges_at)) {
     const bool diverged = facts.diverges_at >= 0;
@@ -81,10 +90,12 @@ void Trainers::Update(Gang& gang) {
         {.kind = Kind::kEnded, .text = diverged ? "diverged" : "succeeded", .to_end = !diverged || facts.trains_on});
   }
   ++gang.update;
-  if (gang.update == facts.out_of_memory_at) {
-    return EndAll(gang, {.kind = Kind::kEnded, .text = "failed", .cause = "out_of_memory"});
+  if (gang.update == facts.out_of_memory_at) {  // one rank says so; the others see that it has gone, soon or at once
+    End(gang.ranks.at(gang.update % gang.world_size),
+        {.kind = Kind::kEnded, .text = "failed", .cause = "out_of_memory"});
+    if (random_.Chance(500)) EndAll(gang, {.kind = Kind::kEnded, .text = "failed", .cause = "rank_lost"});
+    return;
   }
-  std::vector<SpoolEvent>& spool = gang.ranks.at(0)->spool;
   spool.push_back({.kind = Kind::kMeasured, .update = gang.update});
   if (gang.update % 5 == 0) spool.push_back({.kind = Kind::kCheckpoint, .update = gang.update});
 }
@@ -100,6 +111,10 @@ void Trainers::EndAll(Gang& gang, const SpoolEvent& event) {
 
 void Trainers::Terminate(const AttemptKey& key, const std::shared_ptr<Rank>& rank) {
   Gang& gang = gangs_.at(key);
+  if (gang.world_size > 1 && Together(gang)) {
+    gang.stopping = true;
+    return;
+  }
   if (const auto first = gang.ranks.find(0);
       rank->alive && first != gang.ranks.end() && rank == first->second && gang.update > 0) {
     rank->spool.push_back({.kind = Kind::kCheckpoint, .update = gang.update});

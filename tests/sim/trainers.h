@@ -28,8 +28,9 @@ class Trainers {
   // Starts the process of a rank. Throws a Violation if it runs already, or if something else runs on its slot.
   std::shared_ptr<Rank> Start(const std::string& machine, const core::RankPlace& place, const Assignment& assignment);
   void Rendezvous(const AttemptKey& key);  // the other ranks learn where rank 0 listens
-  void Terminate(const AttemptKey& key, const std::shared_ptr<Rank>& rank);  // SIGTERM: checkpoint, `stopped`, end
-  void Kill(const std::shared_ptr<Rank>& rank);                              // SIGKILL
+  // SIGTERM: checkpoint, `stopped`, end. A gang that is complete ends as one, at its next update.
+  void Terminate(const AttemptKey& key, const std::shared_ptr<Rank>& rank);
+  void Kill(const std::shared_ptr<Rank>& rank);  // SIGKILL
   // Kills one that runs, by `choice`; false if none does.
   bool KillAny(uint64_t choice);
 
@@ -37,10 +38,11 @@ class Trainers {
   struct Gang {
     Facts facts;
     int32_t world_size = 1, update = 0, resumed_from = -1;
-    bool rendezvous = false, lost = false;
+    bool rendezvous = false, lost = false, stopping = false;
     std::map<int32_t, std::shared_ptr<Rank>> ranks;
   };
 
+  static bool Together(const Gang& gang);  // all its ranks live and have met
   void Up(const AttemptKey& key, int32_t rank);
   void Step(const AttemptKey& key);
   void Update(Gang& gang);

@@ -111,6 +111,23 @@ absl::Status CheckLayers(const v1::TrialSpec& spec) {
   return absl::OkStatus();
 }
 
+absl::Status CheckRanks(const v1::TrialSpec& spec) {
+  const int ranks = spec.resources().ranks(), least = spec.resources().min_ranks();
+  if (least > ranks) {
+    return Refuse("resources.min_ranks is ", least, ", but resources.ranks is ", ranks,
+                  ": the fewest are more than the most. Lower the one or raise the other.");
+  }
+  const int batch = spec.train().update_frequency() * ranks;
+  if (least == 0 || batch % least == 0) return absl::OkStatus();
+  std::vector<std::string> fit;
+  for (int i = 1; i <= ranks; ++i) {
+    if (batch % i == 0) fit.push_back(absl::StrCat(i));
+  }
+  return Refuse("resources.min_ranks is ", least, ", which does not divide the global batch of ", batch,
+                " (train.update_frequency ", spec.train().update_frequency(), " x resources.ranks ", ranks,
+                "). Use one of ", absl::StrJoin(fit, ", "), ", or change train.update_frequency.");
+}
+
 absl::Status CheckWeights(const v1::TrialSpec& spec, const std::string& path, const v1::EvaluateSpec& score) {
   if (score.checkpoint() != "average") return absl::OkStatus();
   const int kept = spec.train().keep_epoch_checkpoints();
@@ -161,7 +178,7 @@ absl::Status CheckScore(const v1::TrialSpec& spec, int index) {
 }  // namespace
 
 absl::Status CheckDetails(const v1::TrialSpec& spec, const json& scheme) {
-  for (const auto check : {CheckTasks, CheckCutoffs, CheckLayers}) {
+  for (const auto check : {CheckTasks, CheckCutoffs, CheckLayers, CheckRanks}) {
     if (absl::Status status = check(spec); !status.ok()) return status;
   }
   if (!scheme.is_null()) {

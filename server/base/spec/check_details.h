@@ -7,8 +7,8 @@
 
 namespace strata::base {
 
-// Tasks of fields, options of the scheme (from its entry of the registry, or null), cut-offs, places, and each score's
-// weights, penalties and windows. The spec's fields must obey their own rules already.
+// Tasks of fields, options of the scheme (from its entry of the registry, or null), cut-offs, places, ranks, and each
+// score's weights, penalties and windows. The spec's fields must obey their own rules already.
 absl::Status CheckDetails(const v1::TrialSpec& spec, const nlohmann::json& scheme);
 
 }  // namespace strata::base
