@@ -50,6 +50,7 @@ def test():
                 ((trial, str(cluster.home / "latin1.txt")), 2, "UTF-8"),
                 ((f"{experiment}/t9", str(letter)), 2, "t9"),
                 ((trial, str(letter), "--n-best", "5"), 2, "--n-best is 5, but the beam is 2"),
+                ((trial, str(letter), "--precision", "fp16"), 2, "fp16"),
                 ((trial, str(letter), "--checkpoint", "newest"), 2, "newest")):
             result = cluster.strata("generate", *arguments, check=False)
             assert result.returncode == status and why in result.stderr, (arguments, result.returncode, result.stderr)
