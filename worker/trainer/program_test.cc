@@ -226,7 +226,7 @@ TEST_F(ProgramTest, WrongUsageIsStatusTwo) {
   EXPECT_EQ(Run("evaluate").status, 2);
   const Ended ranks = Run("train", {"--world-size", "2"});
   EXPECT_EQ(ranks.status, 2);
-  EXPECT_THAT(ranks.err, HasSubstr("one rank"));
+  EXPECT_THAT(ranks.err, HasSubstr("--advertise-address"));
 }
 
 TEST_F(ProgramTest, PrintsSpecPlanRegistryAndVerdict) {
