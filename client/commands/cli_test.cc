@@ -63,7 +63,7 @@ grid: {scheme: [post_ln, b2t], depth: [3L-3L]}
 TEST_F(CliTest, EverySubcommandExplainsItself) {
   for (const char* command :
        {"plan",     "probe",     "up",       "down",      "submit",    "list",      "describe",     "watch",       "logs",
-        "cancel",   "retry",     "wait",      "metrics",   "report",       "checkpoints", "workers",     "generate",  "score",
+        "cancel",   "hold",     "release",   "retry",   "wait",   "workers cordon",   "workers uncordon",   "workers drain",      "metrics",   "report",       "checkpoints", "workers",     "generate",  "score",
         "data add", "data list", "data show", "spec init", "spec explain", "spec schema", "completion"}) {
     const Outcome outcome = Run(std::string(command) + " --help");
     EXPECT_EQ(outcome.status, 0) << command;
@@ -201,6 +201,20 @@ TEST_F(CliWithCoordinatorTest, DescribesTrialsAndRefusesWhatIsNot) {
   const Outcome retry = Run("retry demo-1/t1");
   EXPECT_EQ(retry.status, 1);
   EXPECT_THAT(retry.err, HasSubstr("which is a result"));
+}
+
+TEST_F(CliWithCoordinatorTest, HoldsAJobAndDrainsAWorkerUntilItIsGone) {
+  EXPECT_EQ(Run("hold demo-1/t1/train").out, "demo-1/t1/train is QUEUED, held.\n");
+  EXPECT_EQ(Run("hold demo-1/t1").out, "demo-1/t1 has ended: nothing is left to hold.\n");
+  EXPECT_EQ(Run("hold demo-1/t9/train").status, 2);
+  EXPECT_EQ(Run("workers drain w1 --no-wait").out, "w1 is READY, being drained.\n");
+  const Outcome drained = Run("workers drain w1");
+  EXPECT_EQ(drained.status, 0);
+  EXPECT_EQ(drained.out, "w1 is GONE, cordoned.\n");
+  EXPECT_THAT(drained.err, HasSubstr("1 slot still in use"));
+  EXPECT_EQ(Run("workers drain w9").status, 2);
+  EXPECT_THAT(Run("workers").out, HasSubstr("No workers."));
+  EXPECT_EQ(Run("submit grid.yaml --priority 101").status, 2);
 }
 
 TEST_F(CliWithCoordinatorTest, PrintsMeasurementsInEachForm) {

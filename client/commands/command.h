@@ -62,11 +62,14 @@ void AddWatch(CLI::App& app, Context& context);
 void AddLogs(CLI::App& app, Context& context);
 void AddCancel(CLI::App& app, Context& context);
 void AddRetry(CLI::App& app, Context& context);
+void AddHold(CLI::App& app, Context& context);
+void AddRelease(CLI::App& app, Context& context);
 void AddWait(CLI::App& app, Context& context);
 void AddMetrics(CLI::App& app, Context& context);
 void AddReport(CLI::App& app, Context& context);
 void AddCheckpoints(CLI::App& app, Context& context);
 void AddWorkers(CLI::App& app, Context& context);
+void AddWorkerCommands(CLI::App& workers, Context& context);  // of 'strata workers'
 void AddData(CLI::App& app, Context& context);
 void AddGenerate(CLI::App& app, Context& context);
 void AddScore(CLI::App& app, Context& context);

@@ -32,14 +32,14 @@ constexpr char kHead[] = R"BASH(_strata() {
   local current="${COMP_WORDS[COMP_CWORD]}" path="strata" words="" word i
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="${COMP_WORDS[i]}"
-    [[ "$word" == [a-z]* && ("$path" == strata || "$path" == "strata spec" || "$path" == "strata data") ]] && path="$path $word"
+    [[ "$word" == [a-z]* && ("$path" == strata || "$path" == "strata spec" || "$path" == "strata data" || "$path" == "strata workers") ]] && path="$path $word"
   done
   case "$path" in
 )BASH";
 
 constexpr char kTail[] = R"BASH(  esac
   case "$path" in
-    "strata describe"|"strata watch"|"strata cancel"|"strata wait"|"strata report"|"strata logs"|"strata retry"|"strata metrics"|"strata checkpoints")
+    "strata describe"|"strata watch"|"strata cancel"|"strata hold"|"strata release"|"strata wait"|"strata report"|"strata logs"|"strata retry"|"strata metrics"|"strata checkpoints")
       [[ "$current" == -* ]] || words="$(strata list --quiet 2>/dev/null)" ;;
     "strata submit"|"strata data add")
       [[ "$current" == -* ]] || { COMPREPLY=($(compgen -f -- "$current")); return; } ;;

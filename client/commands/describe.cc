@@ -70,6 +70,7 @@ absl::Status DescribeExperiment(const Context& context, const std::string& name)
   Line("submitted", FormatTime(experiment->create_time()));
   Line("trials", FormatCount(experiment->trials()) + " (" + StateCounts(*experiment) + ")");
   Line("done", experiment->done() ? "yes" : "no");
+  if (experiment->spec().priority() != 0) Line("priority", std::to_string(experiment->spec().priority()));
   std::puts("");
   PrintTrials(*experiment, *trials);
   if (!groups->empty()) std::printf("\nMatched comparison\n%s", Text(*groups).c_str());
@@ -86,7 +87,7 @@ void PrintJobs(const google::protobuf::RepeatedPtrField<v1::Job>& jobs) {
     }
     std::string note = job.cause() + (job.cause().empty() || job.message().empty() ? "" : ": ") + job.message();
     if (note.empty()) note = job.waiting_for();
-    table.Add({LastPart(job.name()), KindName(job.kind()), StateName(job.state()), std::to_string(job.attempts_size()),
+    table.Add({LastPart(job.name()), KindName(job.kind()), StateName(job.state()) + (job.held() ? ", held" : ""), std::to_string(job.attempts_size()),
                workers, Fit(note, 100)});
   }
   std::fputs(table.Text().c_str(), stdout);
@@ -151,14 +152,16 @@ absl::Status DescribeJob(const Context& context, const std::string& name) {
   Line("cause", job->cause());
   Line("message", job->message());
   Line("waits for", job->waiting_for());
+  if (job->held()) Line("held", "yes; strata release " + ShortName(name) + " lets it begin");
+  if (job->priority() != 0) Line("priority", std::to_string(job->priority()));
   Line("submitted", FormatTime(job->create_time()));
   Line("ended", FormatTime(job->end_time()));
   std::puts("");
-  Table table({">ATTEMPT", "WORKERS", "STARTED", "ENDED", "OUTCOME", ">FROM UPDATE", "CAUSE"});
+  Table table({">ATTEMPT", ">RANKS", "WORKERS", "STARTED", "ENDED", "OUTCOME", ">FROM UPDATE", "CAUSE"});
   for (const v1::Attempt& attempt : job->attempts()) {
     std::string workers;
     for (const std::string& worker : attempt.workers()) workers += (workers.empty() ? "" : " ") + ShortName(worker);
-    table.Add({std::to_string(attempt.number()), workers, FormatTime(attempt.start_time()),
+    table.Add({std::to_string(attempt.number()), std::to_string(attempt.ranks()), workers, FormatTime(attempt.start_time()),
                FormatTime(attempt.end_time()), attempt.outcome().empty() ? "live" : attempt.outcome(),
                attempt.has_resumed_from() ? std::to_string(attempt.resumed_from()) : "", attempt.cause()});
   }

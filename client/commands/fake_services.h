@@ -53,6 +53,13 @@ struct Jobs : v1::JobService::Service {
   grpc::Status RetryJob(grpc::ServerContext*, const v1::RetryJobRequest*, v1::Job*) override {
     return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "demo-1/t1/train is DIVERGED, which is a result.");
   }
+  grpc::Status HoldJob(grpc::ServerContext*, const v1::HoldJobRequest* request, v1::Job* response) override {
+    if (request->name() != "experiments/demo-1/trials/t1/jobs/train") return NotFound(request->name());
+    response->set_name(request->name());
+    response->set_state(v1::JOB_STATE_QUEUED);
+    response->set_held(true);
+    return grpc::Status::OK;
+  }
   grpc::Status GetJobLog(grpc::ServerContext*, const v1::GetJobLogRequest* request,
                          v1::GetJobLogResponse* response) override {
     if (request->offset() == 0) response->set_text("one\ntwo\n");
@@ -88,9 +95,28 @@ struct Metrics : v1::MetricService::Service {
 };
 
 struct Workers : v1::WorkerService::Service {
+  // It takes two looks until the worker has gone.
+  grpc::Status DrainWorker(grpc::ServerContext*, const v1::DrainWorkerRequest* request, v1::Worker* response) override {
+    return Show(request->name(), v1::WORKER_STATE_READY, response);
+  }
+  grpc::Status GetWorker(grpc::ServerContext*, const v1::GetWorkerRequest* request, v1::Worker* response) override {
+    return Show(request->name(), ++looks_ < 2 ? v1::WORKER_STATE_READY : v1::WORKER_STATE_GONE, response);
+  }
   grpc::Status ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest*, v1::ListWorkersResponse*) override {
     return grpc::Status::OK;
   }
+
+ private:
+  static grpc::Status Show(const std::string& name, v1::WorkerState state, v1::Worker* worker) {
+    if (name != "workers/w1") return NotFound(name);
+    worker->set_name(name);
+    worker->set_state(state);
+    worker->set_cordoned(true);
+    worker->set_draining(state == v1::WORKER_STATE_READY);
+    worker->add_slots()->set_holder("experiments/demo-1/trials/t1/jobs/train#1");
+    return grpc::Status::OK;
+  }
+  int looks_ = 0;
 };
 
 struct Artifacts : v1::ArtifactService::Service {

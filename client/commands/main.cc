@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
       "Names: an experiment is quickstart-1, a trial quickstart-1/t3, a job quickstart-1/t3/train.\n"
       "Environment: STRATA_ADDRESS (coordinator), STRATA_HOME (embedded cluster).\n"
       "Exit status: 0 ok, 1 failed, 2 wrong usage or bad input, 3 no coordinator, 130 interrupted.");
-  for (const auto add : {AddUp, AddDown, AddSubmit, AddPlan, AddProbe, AddList, AddDescribe, AddWatch, AddLogs, AddCancel, AddRetry,
+  for (const auto add : {AddUp, AddDown, AddSubmit, AddPlan, AddProbe, AddList, AddDescribe, AddWatch, AddLogs, AddCancel, AddHold, AddRelease, AddRetry,
                          AddWait, AddMetrics, AddReport, AddCheckpoints, AddWorkers, AddData, AddGenerate, AddScore, AddSpec, AddCompletion}) {
     add(app, context);
   }

@@ -1,5 +1,7 @@
 #include <unistd.h>
 
+#include <optional>
+
 #include "absl/strings/str_cat.h"
 #include "client/commands/command.h"
 #include "client/format.h"
@@ -16,6 +18,7 @@ struct SubmitOptions {
   std::string file;
   std::string extend;
   std::vector<std::string> sets;
+  std::optional<int32_t> priority;
   bool probe = false;
   bool force = false;
   bool dry_run = false;
@@ -71,6 +74,7 @@ absl::StatusOr<v1::ExperimentSpec> SpecOf(const Connection& connection, const Su
   if (!spec.ok()) return spec.status();
   if (!extends.empty()) spec->set_extends(extends);
   if (options.probe) spec->set_probe_only(true);
+  if (options.priority.has_value()) spec->set_priority(*options.priority);
   return spec;
 }
 
@@ -138,6 +142,8 @@ void AddSubmit(CLI::App& app, Context& context) {
   command->add_flag("--probe", options.probe, "Train nothing: measure each trial at initialisation, in seconds");
   command->add_option("--set", options.sets, "PATH=VALUE for all trials; a list makes or replaces an axis")
       ->allow_extra_args(false);
+  command->add_option("--priority", options.priority, "Jobs of a higher priority come first; instead of the spec's")
+      ->check(CLI::Range(-100, 100));
   command->add_flag("--force", options.force, "Train also what has been trained already");
   command->add_flag("--dry-run", options.dry_run, "Check and estimate only");
   command->add_flag("--watch", options.watch, "Follow it; the exit status is that of 'strata wait'");

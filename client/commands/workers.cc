@@ -7,6 +7,10 @@
 namespace strata::client {
 namespace {
 
+std::string Standing(const v1::Worker& worker) {
+  return WorkerStateName(worker.state()) + (worker.draining() ? ", draining" : worker.cordoned() ? ", cordoned" : "");
+}
+
 absl::Status Workers(const Context& context) {
   const auto workers = ListWorkers(context.Connect());
   if (!workers.ok()) return workers.status();
@@ -20,7 +24,7 @@ absl::Status Workers(const Context& context) {
   }
   Table table({"WORKER", "STATE", ">SLOT", "DEVICE", "CORES", "RUNS", "HOST", "VERSION", "LAST SEEN"});
   for (const v1::Worker& worker : *workers) {
-    std::vector<std::string> head = {ShortName(worker.name()), WorkerStateName(worker.state())};
+    std::vector<std::string> head = {ShortName(worker.name()), Standing(worker)};
     std::vector<std::string> tail = {worker.host(), worker.version(), FormatTime(worker.last_seen_time())};
     for (const v1::Slot& slot : worker.slots()) {
       std::string holder = slot.holder();
@@ -40,9 +44,12 @@ absl::Status Workers(const Context& context) {
 }  // namespace
 
 void AddWorkers(CLI::App& app, Context& context) {
-  CLI::App* command = AddCommand(app, context, "workers", "List workers and what their slots run.",
-                                 {"strata workers", "strata workers --output json"});
-  OnRun(command, context, [&context] { return Workers(context); });
+  CLI::App* command = AddCommand(app, context, "workers", "List workers and what their slots run, or steer one.",
+                                 {"strata workers", "strata workers --output json", "strata workers drain w1"});
+  command->callback([&context, command] {  // comes after that of a subcommand
+    if (command->get_subcommands().empty()) context.run = [&context] { return Workers(context); };
+  });
+  AddWorkerCommands(*command, context);
 }
 
 }  // namespace strata::client

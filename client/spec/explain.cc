@@ -45,7 +45,9 @@ constexpr TopKey kTopKeys[] = {
      "train.updates alone, upwards, starts from that one's last checkpoint and ends in the same weights as a training "
      "of "
      "that length from the beginning.",
-     "extends: depth-by-scheme-1"}};
+     "extends: depth-by-scheme-1"},
+    {"priority", "Jobs of a higher priority come first, within one first come, first served. From -100 to 100; 0 is usual.",
+     "priority: 10"}};
 
 // The values of ExampleSpec that are not defaults.
 const std::map<std::string, std::string>& ExampleValues() {
@@ -289,6 +291,14 @@ std::string JsonSchema(const std::string& registry_json) {
   properties["overrides"] = List(change);
   properties["probe_only"] = {{"type", "boolean"}, {"description", kTopKeys[5].meaning}, {"default", false}};
   properties["extends"] = {{"type", "string"}, {"description", kTopKeys[6].meaning}};
+  properties["priority"] = {
+      {"type", "integer"}, {"description", kTopKeys[7].meaning}, {"minimum", -100}, {"maximum", 100}, {"default", 0}};
+  const Json bound = {{"type", "integer"}, {"minimum", 1}, {"maximum", 1024}};
+  Json bounds = Closed("Fewest and most ranks of an elastic training.");
+  bounds["properties"] = {{"min", bound}, {"max", bound}};
+  bounds["required"] = {"min", "max"};
+  Json& ranks = properties["resources"]["properties"]["ranks"];
+  ranks = {{"anyOf", Json::array({ranks, bounds})}};
   schema["required"] = {"experiment"};
   return schema.dump(2) + "\n";
 }
@@ -330,7 +340,8 @@ std::string ExampleSpec() {
       "depth: 18L-18L}]\n"
       "# overrides: [{when: {depth: 18L-18L}, set: {train.warmup: 800}}]\n\n"
       "# Measure at initialisation only (seconds a trial), or go on from an experiment's trainings:\n"
-      "# probe_only: true\n# extends: depth-by-scheme-1\n");
+      "# probe_only: true\n# extends: depth-by-scheme-1\n\n"
+      "# Jobs of a higher priority come first:\n# priority: 10\n");
   return text;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace strata::client {
@@ -33,6 +34,17 @@ absl::Status ReadProbeOnly(const YamlFile& file, const YAML::Node& node, v1::Exp
   if (text != "true" && text != "false")
     return file.At(node, absl::StrCat("probe_only: \"", text, "\" is neither true nor false."));
   spec.set_probe_only(text == "true");
+  return absl::OkStatus();
+}
+
+absl::Status ReadPriority(const YamlFile& file, const YAML::Node& node, v1::ExperimentSpec& spec) {
+  const std::string text = node.IsScalar() ? node.Scalar() : "";
+  int32_t priority = 0;
+  if (!absl::SimpleAtoi(text, &priority) || priority < -100 || priority > 100) {
+    return file.At(node, absl::StrCat("priority: \"", text,
+                                      "\" is no whole number from -100 to 100. Higher ones come first; 0 is usual."));
+  }
+  spec.set_priority(priority);
   return absl::OkStatus();
 }
 

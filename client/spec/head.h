@@ -10,6 +10,7 @@ namespace strata::client {
 
 absl::Status ReadExperimentName(const YamlFile& file, const YAML::Node& node, v1::ExperimentSpec& spec);
 absl::Status ReadProbeOnly(const YamlFile& file, const YAML::Node& node, v1::ExperimentSpec& spec);
+absl::Status ReadPriority(const YamlFile& file, const YAML::Node& node, v1::ExperimentSpec& spec);
 absl::Status ReadExtends(const YamlFile& file, const YAML::Node& node, v1::ExperimentSpec& spec);
 
 }  // namespace strata::client

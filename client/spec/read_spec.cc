@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/spec/head.h"
+#include "client/spec/ranks.h"
 #include "client/spec/yaml_node.h"
 #include "server/base/spec/spec.h"
 
@@ -19,7 +20,7 @@ namespace {
 using google::protobuf::FieldDescriptor;
 
 const std::vector<std::string> kTopLevel = {"experiment", "grid",       "include", "exclude",
-                                            "overrides",  "probe_only", "extends"};
+                                            "overrides",  "probe_only", "extends", "priority"};
 
 class Reader {
  public:
@@ -56,7 +57,9 @@ class Reader {
   absl::Status Overrides(const YAML::Node& node);
   template <typename Settings>
   absl::Status ReadSettings(const YAML::Node& node, const std::string& what, Settings* settings);
-  absl::StatusOr<v1::Setting> ReadSetting(const MapEntry& entry);
+  using PathsAndValues = std::vector<std::pair<std::string, std::string>>;
+  absl::StatusOr<PathsAndValues> Values(const base::Field& field, const YAML::Node& node);  // most set one field
+  absl::StatusOr<std::vector<v1::Setting>> ReadSetting(const MapEntry& entry);
   absl::StatusOr<std::string> Value(const base::Field& field, const YAML::Node& node);
   absl::StatusOr<std::string> Pairs(const base::Field& field, const YAML::Node& node);
   absl::Status UnknownIn(const MapEntry& entry, const FieldDescriptor* section);
@@ -110,6 +113,13 @@ absl::StatusOr<std::string> Reader::Value(const base::Field& field, const YAML::
   return *base::GetField(scratch, field.path);
 }
 
+absl::StatusOr<Reader::PathsAndValues> Reader::Values(const base::Field& field, const YAML::Node& node) {
+  if (IsRankBounds(field, node)) return ReadRankBounds(file_, node);
+  auto value = Value(field, node);
+  if (!value.ok()) return value.status();
+  return PathsAndValues{{field.path, *std::move(value)}};
+}
+
 absl::Status Reader::TopLevel(const MapEntry& entry) {
   if (entry.key == "experiment") return ReadExperimentName(file_, entry.value, spec_);
   if (entry.key == "grid") return Grid(entry.value);
@@ -117,6 +127,7 @@ absl::Status Reader::TopLevel(const MapEntry& entry) {
   if (entry.key == "overrides") return Overrides(entry.value);
   if (entry.key == "probe_only") return ReadProbeOnly(file_, entry.value, spec_);
   if (entry.key == "extends") return ReadExtends(file_, entry.value, spec_);
+  if (entry.key == "priority") return ReadPriority(file_, entry.value, spec_);
   const FieldDescriptor* section = v1::TrialSpec::descriptor()->FindFieldByName(entry.key);
   if (section == nullptr) return UnknownIn(entry, nullptr);
   return section->is_repeated() ? Evaluate(section, entry.value) : Section(section, entry.value, entry.key);
@@ -151,10 +162,11 @@ absl::Status Reader::Section(const FieldDescriptor* section, const YAML::Node& n
     if (section->message_type()->FindFieldByName(entry.key) == nullptr) return UnknownIn(entry, section);
     const auto field = base::FindField(absl::StrCat(path, ".", entry.key));
     if (!field.ok()) return At(entry.key_node, std::string(field.status().message()));
-    const auto value = Value(*field, entry.value);
-    if (!value.ok()) return value.status();
-    if (const absl::Status status = base::SetField(*spec_.mutable_base(), field->path, *value); !status.ok())
-      return status;
+    const auto settings = Values(*field, entry.value);
+    if (!settings.ok()) return settings.status();
+    for (const auto& [set, value] : *settings) {
+      if (const absl::Status status = base::SetField(*spec_.mutable_base(), set, value); !status.ok()) return status;
+    }
   }
   return absl::OkStatus();
 }
@@ -176,7 +188,7 @@ absl::Status Reader::Evaluate(const FieldDescriptor* section, const YAML::Node& 
   return absl::OkStatus();
 }
 
-absl::StatusOr<v1::Setting> Reader::ReadSetting(const MapEntry& entry) {
+absl::StatusOr<std::vector<v1::Setting>> Reader::ReadSetting(const MapEntry& entry) {
   const auto field = base::FindField(entry.key);
   if (!field.ok()) {
     const bool section = v1::TrialSpec::descriptor()->FindFieldByName(entry.key) != nullptr;
@@ -185,12 +197,14 @@ absl::StatusOr<v1::Setting> Reader::ReadSetting(const MapEntry& entry) {
                   ? absl::StrCat("\"", entry.key, "\" is a section. Write the field's path, as in train.learning_rate.")
                   : std::string(field.status().message()));
   }
-  const auto value = Value(*field, entry.value);
-  if (!value.ok()) return value.status();
-  v1::Setting setting;
-  setting.set_field(field->path);
-  setting.set_value(*value);
-  return setting;
+  const auto values = Values(*field, entry.value);
+  if (!values.ok()) return values.status();
+  std::vector<v1::Setting> settings;
+  for (const auto& [path, value] : *values) {
+    settings.emplace_back().set_field(path);
+    settings.back().set_value(value);
+  }
+  return settings;
 }
 
 template <typename Settings>
@@ -199,11 +213,13 @@ absl::Status Reader::ReadSettings(const YAML::Node& node, const std::string& wha
   if (!entries.ok()) return entries.status();
   std::set<std::string> seen;
   for (const MapEntry& entry : *entries) {
-    const auto setting = ReadSetting(entry);
-    if (!setting.ok()) return setting.status();
-    if (!seen.insert(setting->field()).second)
-      return At(entry.key_node, absl::StrCat(setting->field(), " stands here twice. Keep one."));
-    *settings->Add() = *setting;
+    const auto read = ReadSetting(entry);
+    if (!read.ok()) return read.status();
+    for (const v1::Setting& setting : *read) {
+      if (!seen.insert(setting.field()).second)
+        return At(entry.key_node, absl::StrCat(setting.field(), " stands here twice. Keep one."));
+      *settings->Add() = setting;
+    }
   }
   return absl::OkStatus();
 }
@@ -305,14 +321,16 @@ absl::Status Reader::Set(const std::string& setting) {
   const bool is_axis = axis != axes->end();
   if (is_axis) axes->erase(axis);
   if (node->IsSequence()) return AddAxis(path, *node);
-  const auto value = Value(*field, *node);
-  if (!value.ok()) return value.status();
-  if (const absl::Status status = base::SetField(*spec_.mutable_base(), field->path, *value); !status.ok()) {
-    return At(*node, std::string(status.message()));
-  }
+  const auto values = Values(*field, *node);
+  if (!values.ok()) return values.status();
   v1::Override all;  // beats included cells and overrides of the file
-  all.add_set()->set_field(field->path);
-  all.mutable_set(0)->set_value(*value);
+  for (const auto& [set, value] : *values) {
+    if (const absl::Status status = base::SetField(*spec_.mutable_base(), set, value); !status.ok()) {
+      return At(*node, std::string(status.message()));
+    }
+    all.add_set()->set_field(set);
+    all.mutable_set(all.set_size() - 1)->set_value(value);
+  }
   if (!spec_.include().empty() || !spec_.overrides().empty()) *spec_.add_overrides() = all;
   return absl::OkStatus();
 }

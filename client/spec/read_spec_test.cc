@@ -54,6 +54,25 @@ TEST(ReadSpecTest, ReadsTheWholeForm) {
   EXPECT_EQ(spec->overrides(0).set(0).value(), "500");
 }
 
+TEST(ReadSpecTest, RanksAreANumberOrBounds) {
+  const std::string head = "experiment: x\npriority: -5\ntask: {kind: translation, dataset: d}\ntrain: {updates: 5}\n"
+                           "model: {scheme: b2t, depth: 3L-3L}\n";
+  const auto elastic = ReadSpec(head + "resources: {ranks: {min: 2, max: 4}, threads: 3}\n", "f", {}, kRegistry);
+  ASSERT_TRUE(elastic.ok()) << elastic.status();
+  EXPECT_EQ(elastic->priority(), -5);
+  EXPECT_EQ(elastic->base().resources().ranks(), 4);
+  EXPECT_EQ(elastic->base().resources().min_ranks(), 2);
+  EXPECT_EQ(elastic->base().resources().threads(), 3);
+  const auto rigid = ReadSpec(head + "resources: {ranks: 4}\n", "f", {}, kRegistry);
+  EXPECT_FALSE(rigid->base().resources().has_min_ranks());
+  const auto set = ReadSpec(head + "overrides: [{set: {resources.ranks: {min: 1, max: 2}}}]\n", "f",
+                            {"resources.ranks={min: 4, max: 8}"}, kRegistry);
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ(set->base().resources().min_ranks(), 4);
+  EXPECT_EQ(set->overrides(0).set_size(), 2);
+  EXPECT_EQ(set->overrides(1).set(1).value(), "4");
+}
+
 TEST(ReadSpecTest, RefusesWithLineAndRemedy) {
   const std::string head = "experiment: x\ntask: {kind: translation, dataset: d}\ntrain: {updates: 5}\n";
   for (const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
@@ -64,6 +83,12 @@ TEST(ReadSpecTest, RefusesWithLineAndRemedy) {
            {"task: {kind: translation}\n", "grid.yaml: experiment is missing"},
            {"experiment: My Grid\n", "grid.yaml:1: experiment: \"My Grid\" is no name"},
            {"experiment: [a]\n", "is no name"},
+           {head + "priority: 200\n", "grid.yaml:4: priority: \"200\" is no whole number from -100 to 100"},
+           {head + "resources: {ranks: {min: 4, max: 2}}\n", "grid.yaml:4: ranks: min is 4, but max is 2"},
+           {head + "resources:\n  ranks: {min: 2}\n", "grid.yaml:5: ranks: max is missing. Write both"},
+           {head + "resources:\n  ranks: {min: 2, most: 4}\n", "grid.yaml:5: \"most\" is no key of ranks"},
+           {head + "resources:\n  ranks: {min: two, max: 4}\n", "grid.yaml:5: ranks: min is no whole number"},
+           {head + "grid: {resources.ranks: [{min: 1, max: 2}]}\n", "resources.ranks is one value, not a map"},
            {head + "modle: {dim: 3}\n", "grid.yaml:4: \"modle\" is no key of an experiment. Do you mean model?"},
            {head + "learning_rate: 3\n", "It stands under train."},
            {head + "model: {dimm: 3}\n", "grid.yaml:4: \"dimm\" is no key of model. Do you mean dim?"},

@@ -183,8 +183,8 @@ void ControllerRules::Await(const AttemptKey& key) {
 
 void ControllerRules::Compare(const AttemptKey& key) {
   c_.awaited_.erase(key);
-  Attempt& attempt = Changed(key);
-  if (const std::string text = ComparePositions(attempt.places); !text.empty()) {
+  if (const std::string text = ComparePositions(c_.Find(key)->places); !text.empty()) {
+    Attempt& attempt = Changed(key);
     const auto append = [&](std::string& message) { absl::StrAppend(&message, message.empty() ? "" : " ", text); };
     append(attempt.message);
     const auto job = c_.state_.jobs.find(attempt.job);
@@ -193,8 +193,7 @@ void ControllerRules::Compare(const AttemptKey& key) {
     }
   }
   if (const auto ended = c_.ended_gangs_.find(key); ended != c_.ended_gangs_.end()) {
-    replaced_.push_back(std::move(ended->second));
-    attempts_.erase(key);
+    if (attempts_.erase(key) > 0) replaced_.push_back(std::move(ended->second));
     c_.ended_gangs_.erase(ended);
   }
 }
