@@ -10,6 +10,7 @@
 #include "model/metrics/sentence_scores.h"
 #include "model/metrics/text.h"
 #include "model/metrics/text_scores.h"
+#include "worker/trainer/gang.h"
 #include "worker/trainer/testing.h"
 
 namespace strata::trainer::testing {
@@ -315,6 +316,18 @@ TEST_F(TextTest, IsScoredByPerplexityOfWordsInSlidingWindows) {
   EXPECT_NEAR(Scalars().at("perplexity").get<double>(), Perplexity(units), 1e-9);
   Again({{"context_tokens", 24}});
   EXPECT_THAT(Failed("bad_spec"), HasSubstr("none would be scored"));
+}
+
+TEST_F(TextTest, IsScoredTheSameOnThreeRanks) {
+  Evaluate({{"window_tokens", 16}, {"context_tokens", 5}});
+  Gang gang(folder_ / "gang",
+            {"--spec", folder_ / "spec.json", "--job", "evaluate", "--evaluation", "0", "--dataset", folder_ / "data", "--checkpoint",
+             Final()},
+            3);
+  ASSERT_TRUE(gang.Introduce());
+  ASSERT_THAT(gang.WaitAll(), ::testing::Each(0)) << gang.Log(0) << gang.Log(2);
+  EXPECT_EQ(OfType(gang.Events(0), "measurements")[0].at("scalars"), Scalars());
+  EXPECT_EQ(model::ReadFile(gang.Out(0) / "sentence_scores.jsonl"), model::ReadFile(folder_ / "evaluate/sentence_scores.jsonl"));
 }
 
 TEST_F(TextTest, OfAUserIsScoredLineByLineAsAnEvaluationScoresIt) {

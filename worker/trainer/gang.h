@@ -28,6 +28,7 @@ class Gang {
   // Waits until rank R's spool has an event of the type (or R ends).
   bool Await(int rank, const std::string& type);
 
+  bool Running(int rank);
   pid_t pid(int rank) const { return pids_[static_cast<size_t>(rank)]; }
   // Waits for a rank's end; exit status, or 128 + signal.
   int Wait(int rank);
@@ -45,7 +46,6 @@ class Gang {
   Position Collective(int rank) const;  // what its collectives file says
 
  private:
-  bool Running(int rank);
   std::filesystem::path File(const std::string& name, int rank) const { return folder_ / (name + "-" + std::to_string(rank)); }
 
   std::filesystem::path folder_;

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <sstream>
+#include <thread>
 
 #include "model/data/manifest.h"
 #include "model/data/sentence_pairs.h"
@@ -148,6 +149,32 @@ TEST_F(GangTest, StopsAllRanksAtOneUpdateAndGoesOnInTheSameBits) {
     const auto again = Train(name, 2, {"--resume", "--attempt", "2"});
     EXPECT_EQ(again->Last(0).at("weights_sha256"), whole->Last(0).at("weights_sha256"));
   }
+}
+
+TEST_F(GangTest, KilledThreeTimesItEndsInTheSameBits) {
+  spec_["train"]["checkpoint_every"] = 5;
+  spec_["train"]["updates"] = 100;
+  spec_["resources"]["ranks"] = 3;
+  const auto whole = Train("whole", 3);
+  int64_t from = 0;
+  for (int kill = 0; kill < 3; ++kill) {
+    Gang gang(folder_ / "killed", Arguments({"--resume"}), 3);
+    ASSERT_TRUE(gang.Introduce());
+    while (OfType(gang.Events(0), "checkpoint").size() < 3 && gang.Running(0))
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ASSERT_TRUE(gang.Running(0)) << gang.Log(0);
+    ::kill(gang.pid(2 - kill), SIGKILL);
+    gang.WaitAll();
+    const json resumed = OfType(gang.Events(0), "started")[0].at("resumed_from");
+    EXPECT_EQ(resumed.is_null(), kill == 0);
+    if (!resumed.is_null()) {
+      EXPECT_GT(resumed.get<int64_t>(), from);
+      from = resumed.get<int64_t>();
+    }
+  }
+  const auto last = Train("killed", 3, {"--resume"});
+  EXPECT_EQ(last->Last(0).at("weights_sha256"), whole->Last(0).at("weights_sha256"));
+  EXPECT_EQ(last->Last(0).at("final_nll"), whole->Last(0).at("final_nll"));
 }
 
 TEST_F(GangTest, ARankThatIsKilledEndsTheOthersAsRankLost) {

@@ -114,6 +114,8 @@ nlohmann::ordered_json Plan(const TrialSpec& spec, int64_t vocabulary, const mod
   const auto tokens = static_cast<double>(spec.train.max_tokens);
   const double flops_per_update = 3 * cost.forward_flops * tokens * static_cast<double>(spec.train.update_frequency);
   const double weights = 4.0 * static_cast<double>(parameters), activations = cost.activation_bytes * tokens;
+  const double gradients = spec.resources.ranks > 1 ? 2 * weights : weights;  // of several ranks: and their buckets
+  const double checkpoint = 3 * weights;                                      // in memory while it is written
   const auto whole = [](double value) { return static_cast<int64_t>(value); };
   return {{"vocabulary", vocabulary},
           {"parameters", parameters},
@@ -123,11 +125,12 @@ nlohmann::ordered_json Plan(const TrialSpec& spec, int64_t vocabulary, const mod
           {"flops", flops_per_update * static_cast<double>(spec.train.updates)},
           {"memory_bytes",
            {{"weights", whole(weights)},
-            {"gradients", whole(weights)},
+            {"gradients", whole(gradients)},
             {"optimizer", whole(2 * weights)},
             {"activations", whole(activations)},
-            {"total", whole(4 * weights + activations)}}},
-          {"checkpoint_bytes", whole(3 * weights)},
+            {"checkpoint", whole(checkpoint)},
+            {"total", whole(3 * weights + gradients + activations + checkpoint)}}},
+          {"checkpoint_bytes", whole(checkpoint)},
           {"weights_bytes", whole(weights)}};
 }
 

@@ -27,7 +27,7 @@ struct Cost {
 Cost CostOf(const model::SequenceModel& model, const Shape& shape);
 
 // {"vocabulary", "parameters", "positions": {"source", "target"}, "flops_per_update", "updates", "flops", "memory_bytes":
-// {"weights", "gradients", "optimizer", "activations", "total"}, "checkpoint_bytes", "weights_bytes"}, of one rank. Parameters are counted
+// {"weights", "gradients", "optimizer", "activations", "checkpoint", "total"}, "checkpoint_bytes", "weights_bytes"}, of one rank. Parameters are counted
 // in the model itself; backward costs twice the forward. Full batches. Failure (bad_spec) where no such model can be built.
 nlohmann::ordered_json Plan(const TrialSpec& spec, int64_t vocabulary, const model::Manifest* manifest = nullptr);
 

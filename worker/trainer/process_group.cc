@@ -1,11 +1,14 @@
 #include "worker/trainer/process_group.h"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -21,17 +24,22 @@ namespace {
   throw std::system_error(errno, std::generic_category(), "Rendezvous address " + address + " " + what);
 }
 
-// A TCP socket bound to a free port of `address`; the port is written to `port`.
-int BindFreePort(const std::string& address, uint16_t* port) {
+sockaddr_in Resolve(const std::string& address) {
   addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
   addrinfo* found = nullptr;
   if (const int error = ::getaddrinfo(address.c_str(), nullptr, &hints, &found); error != 0) {
     throw std::system_error(EADDRNOTAVAIL, std::generic_category(),
                             "Rendezvous address " + address + " is no host: " + ::gai_strerror(error));
   }
-  sockaddr_in bound = {};
-  std::memcpy(&bound, found->ai_addr, sizeof bound);
+  sockaddr_in resolved = {};
+  std::memcpy(&resolved, found->ai_addr, sizeof resolved);
   ::freeaddrinfo(found);
+  return resolved;
+}
+
+// A TCP socket bound to a free port of `address`; the port is written to `port`.
+int BindFreePort(const std::string& address, uint16_t* port) {
+  sockaddr_in bound = Resolve(address);
   const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (listener < 0) Throw(address, "cannot be used");
   socklen_t length = sizeof bound;
@@ -71,6 +79,29 @@ c10::intrusive_ptr<c10d::Store> JoinStore(const std::string& host, uint16_t port
   return c10::make_intrusive<c10d::TCPStore>(host, options);
 }
 
+std::string InterfaceOf(const std::string& address) {
+  const sockaddr_in wanted = Resolve(address);
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0) Throw(address, "cannot be found among this machine's interfaces");
+  // 127.0.0.0/8 is one interface's whole, though it lists one address.
+  const auto same = [&wanted](const ifaddrs& interface) {
+    const auto mask = interface.ifa_netmask == nullptr
+                          ? INADDR_NONE
+                          : reinterpret_cast<const sockaddr_in*>(interface.ifa_netmask)->sin_addr.s_addr;
+    const auto own = reinterpret_cast<const sockaddr_in*>(interface.ifa_addr)->sin_addr.s_addr;
+    const bool loopback = (interface.ifa_flags & IFF_LOOPBACK) != 0;
+    return loopback ? (own & mask) == (wanted.sin_addr.s_addr & mask) : own == wanted.sin_addr.s_addr;
+  };
+  std::string name;
+  for (const ifaddrs* interface = all; interface != nullptr && name.empty(); interface = interface->ifa_next) {
+    if (interface->ifa_addr != nullptr && interface->ifa_addr->sa_family == AF_INET && same(*interface)) name = interface->ifa_name;
+  }
+  ::freeifaddrs(all);
+  if (!name.empty()) return name;
+  errno = EADDRNOTAVAIL;
+  Throw(address, "is none of this machine's interfaces");
+}
+
 c10::intrusive_ptr<c10d::ProcessGroup> MakeProcessGroup(const c10::intrusive_ptr<c10d::Store>& store, int64_t rank,
                                                         int64_t world_size, const c10::Device& device,
                                                         const std::string& address, std::chrono::milliseconds timeout) {
@@ -82,6 +113,7 @@ c10::intrusive_ptr<c10d::ProcessGroup> MakeProcessGroup(const c10::intrusive_ptr
                     c10::make_intrusive<c10d::ProcessGroupGloo>(store, me, all, gloo_options));
 #ifdef STRATA_CUDA
   if (device.is_cuda()) {
+    ::setenv("NCCL_SOCKET_IFNAME", ("=" + InterfaceOf(address)).c_str(), /*overwrite=*/1);
     auto nccl_options = c10d::ProcessGroupNCCL::Options::create();
     nccl_options->timeout = timeout;
     group->setBackend(c10::kCUDA, c10d::ProcessGroup::BackendType::NCCL,

@@ -27,6 +27,9 @@ OpenedStore OpenStore(const std::string& address, int64_t world_size, std::chron
 c10::intrusive_ptr<c10d::Store> JoinStore(const std::string& host, uint16_t port, int64_t world_size,
                                           std::chrono::milliseconds timeout);
 
+// The network interface that has this address ("eth0"), for NCCL. Throws std::system_error where none has.
+std::string InterfaceOf(const std::string& address);
+
 // The group of all ranks: NCCL for a CUDA device (only in a build with STRATA_CUDA), Gloo over `address` for the CPU,
 // and Gloo for CPU tensors beside NCCL.
 c10::intrusive_ptr<c10d::ProcessGroup> MakeProcessGroup(const c10::intrusive_ptr<c10d::Store>& store, int64_t rank,

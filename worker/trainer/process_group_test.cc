@@ -65,6 +65,12 @@ TEST(ProcessGroupTest, TwoRanksMeetAndSumOnTheStatedAddressAlone) {
   for (const std::string& address : listening) EXPECT_EQ(address, "0100007F");  // 127.0.0.1
 }
 
+TEST(ProcessGroupTest, FindsTheInterfaceOfAnAddress) {
+  EXPECT_EQ(InterfaceOf("127.0.0.1"), "lo");
+  EXPECT_EQ(InterfaceOf("127.0.0.2"), "lo");
+  EXPECT_THROW(InterfaceOf("192.0.2.1"), std::system_error);
+}
+
 TEST(ProcessGroupTest, AnAddressOfAnotherMachineIsAClearError) {
   for (const char* address : {"192.0.2.1", "no.such.host.invalid"}) {
     try {
