@@ -122,6 +122,31 @@ TEST_F(GangTest, AnEpochsLastUpdateMayHaveFewerBatchesThanRanks) {
   ExpectSameTrajectory(*one, *four, "four ranks");
 }
 
+TEST_F(GangTest, EverySchemeIsTheSameOnTwoRanks) {
+  spec_["train"]["updates"] = 3;
+  spec_["train"]["validate_every"] = 3;
+  spec_["resources"]["ranks"] = 2;
+  const json registry = json::parse(RunTrainer({"--describe"}).out);
+  for (const json& scheme : registry.at("schemes")) {
+    const std::string name = scheme.at("name");
+    spec_["model"]["scheme"] = name;
+    const auto one = Train(name + "-one", 1), two = Train(name + "-two", 2);
+    ExpectSameTrajectory(*one, *two, name);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_F(GangTest, RanksAgreeOnATrainingThatDiverges) {
+  spec_["train"]["learning_rate"] = 1000;
+  spec_["train"]["warmup"] = 1;
+  spec_["train"]["clip_norm"] = 0;
+  spec_["train"]["judge_after"] = 10;
+  const auto gang = Train("gang", 2);
+  for (const int rank : {0, 1}) EXPECT_EQ(gang->Last(rank).at("state"), "diverged") << rank;
+  EXPECT_EQ(gang->Last(0).at("updates"), gang->Last(1).at("updates"));
+  EXPECT_THAT(OfType(gang->Events(0), "verdict"), SizeIs(1));
+}
+
 TEST_F(GangTest, StopsAllRanksAtOneUpdateAndGoesOnInTheSameBits) {
   spec_["train"]["checkpoint_every"] = 0;
   const auto whole = Train("whole", 2);

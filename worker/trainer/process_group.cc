@@ -113,6 +113,8 @@ c10::intrusive_ptr<c10d::ProcessGroup> MakeProcessGroup(const c10::intrusive_ptr
                     c10::make_intrusive<c10d::ProcessGroupGloo>(store, me, all, gloo_options));
 #ifdef STRATA_CUDA
   if (device.is_cuda()) {
+    // An error ends the collective, not the process: the ranks' next reduction over Gloo says who is gone.
+    ::setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "2", /*overwrite=*/0);
     ::setenv("NCCL_SOCKET_IFNAME", ("=" + InterfaceOf(address)).c_str(), /*overwrite=*/1);
     auto nccl_options = c10d::ProcessGroupNCCL::Options::create();
     nccl_options->timeout = timeout;

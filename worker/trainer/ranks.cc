@@ -28,6 +28,8 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
+constexpr std::chrono::milliseconds kPoll(5);
+
 std::string Seconds(std::chrono::milliseconds time) {
   return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
 }
@@ -61,8 +63,26 @@ bool Ranks::AwaitMeeting(const Control& control, Rendezvous* where) const {
                                                   " where rank 0 listens. Look at rank 0's log, or send "
                                                   "'rendezvous HOST PORT' to this rank's control socket.");
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::this_thread::sleep_for(kPoll);
   }
+}
+
+bool Ranks::AwaitAll(c10d::Store& store, const Control& control) const {
+  const auto key = [](int64_t rank) { return "arrived/" + std::to_string(rank); };
+  store.set(key(rank()), "yes");
+  const auto deadline = std::chrono::steady_clock::now() + options_.meeting_timeout;
+  std::vector<std::string> missing;
+  for (int64_t other = 0; other < size(); ++other) missing.push_back(std::to_string(other));
+  while (true) {
+    std::erase_if(missing, [&](const std::string& other) { return store.check({key(std::stoll(other))}); });
+    if (missing.empty()) return true;
+    if (control.StopRequested()) return false;
+    if (std::chrono::steady_clock::now() >= deadline) break;
+    std::this_thread::sleep_for(kPoll);
+  }
+  std::string names;
+  for (const std::string& other : missing) names += (names.empty() ? "" : ", ") + other;
+  throw std::runtime_error("these ranks did not come: " + names);
 }
 
 bool Ranks::Meet(const c10::Device& device, EventLog* events, const Control& control) {
@@ -84,6 +104,7 @@ bool Ranks::Meet(const c10::Device& device, EventLog* events, const Control& con
       const SignalsBlocked blocked;
       met->store = JoinStore(where.host, where.port, size(), options_.meeting_timeout);
     }
+    if (!AwaitAll(*met->store, control)) return false;
     const SignalsBlocked blocked;
     met->group = MakeProcessGroup(met->store, rank(), size(), device, options_.address, options_.meeting_timeout);
     met->group->setTimeout(options_.collective_timeout);

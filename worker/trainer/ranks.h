@@ -19,7 +19,8 @@
 
 namespace c10d {
 class ProcessGroup;
-}
+class Store;
+}  // namespace c10d
 
 namespace strata::trainer {
 
@@ -70,6 +71,8 @@ class Ranks {
 
  private:
   bool AwaitMeeting(const Control& control, Rendezvous* where) const;
+  // Whether all have reached the store; false where a stop was asked for.
+  bool AwaitAll(c10d::Store& store, const Control& control) const;
   void Collective(const std::string& name, const std::function<void(c10d::ProcessGroup&)>& run);
 
   struct Group;
