@@ -7,6 +7,8 @@
 namespace strata::core {
 namespace {
 
+constexpr char kShutDown[] = " stopped it while shutting down.";
+
 bool AllDone(const Attempt& attempt) {
   return std::all_of(attempt.places.begin(), attempt.places.end(), [](const RankPlace& place) { return place.done; });
 }
@@ -90,7 +92,7 @@ absl::Status ControllerRules::On(const AttemptCompleted& event) {
     if (found->second.stop_reason.empty()) {
       // Nobody here asked for it: the agent is shutting down and will sign off, so nothing new goes there for a while.
       c_.desks_[event.worker].barred_until = now_ + c_.options_.lease_duration;
-      Stop(key, absl::StrCat("Worker ", event.worker, " stopped it while shutting down."));
+      Stop(key, absl::StrCat("Worker ", event.worker, kShutDown));
     }
     if (AllDone(found->second)) Requeue(key, std::string(found->second.stop_reason));
   } else if (!succeeded && !diverged) {
@@ -182,7 +184,9 @@ void ControllerRules::Requeue(const AttemptKey& key, const std::string& message)
   Job& job = Changed(key.first);
   Move(job, JobEvent::kRequeued);
   job.message = message;
-  job.not_before = now_ + c_.options_.first_backoff;  // so that a trainer which always stops does not spin
+  // What was stopped on purpose keeps its turn. A pause else, so that a trainer which always stops does not spin.
+  const bool on_purpose = !c_.Find(key)->stop_reason.empty() && !c_.Find(key)->stop_reason.ends_with(kShutDown);
+  job.not_before = on_purpose ? absl::InfinitePast() : now_ + c_.options_.first_backoff;
 }
 
 void ControllerRules::CancelEnded(const AttemptKey& key) {

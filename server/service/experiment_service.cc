@@ -76,6 +76,7 @@ absl::Status ExperimentService::Create(const v1::CreateExperimentRequest& reques
   auto estimate = EstimateCost(*submission, coordinator_.store());
   if (!estimate.ok()) return estimate.status();
   *response.mutable_estimate() = *std::move(estimate);
+  if (absl::Status status = CheckFeasible(*submission, coordinator_); !status.ok()) return status;
   if (request.validate_only()) {
     response.mutable_experiment()->set_name(absl::StrCat("experiments/", request.spec().experiment()));
     *response.mutable_experiment()->mutable_spec() = request.spec();

@@ -98,6 +98,9 @@ TEST_F(GangServiceTest, WhatNoClusterHereCanHoldIsRefusedAndNothingIsStored) {
   request.set_request_id("r1");
   v1::CreateExperimentResponse response;
   const grpc::Status refused = cluster_.experiments->CreateExperiment(&context, request, &response);
+  grpc::ClientContext dry;
+  request.set_validate_only(true);
+  EXPECT_EQ(cluster_.experiments->CreateExperiment(&dry, request, &response).error_message(), refused.error_message());
   EXPECT_EQ(refused.error_code(), grpc::FAILED_PRECONDITION);
   EXPECT_THAT(refused.error_message(),
               HasSubstr("INFEASIBLE: resources.ranks is 4; the worker that is connected has 2"));

@@ -75,6 +75,19 @@ absl::StatusOr<std::vector<store::Artifact>> LinkFiles(const Extension& extensio
 
 }  // namespace
 
+absl::Status CheckFeasible(const Submission& submission, Coordinator& coordinator) {
+  return coordinator.Look([&](const core::Controller& controller) {
+    for (const PlannedTrial& planned : submission.trials) {
+      for (const PlannedJob& job : planned.jobs) {
+        if (!job.existing.empty()) continue;
+        const absl::Status status = controller.CheckFeasible(JobRow(planned, job, "", "", submission.priority));
+        if (!status.ok()) return status;
+      }
+    }
+    return absl::OkStatus();
+  });
+}
+
 absl::Status WriteExperiment(Coordinator::Change& change, const Submission& submission, const store::Experiment& row,
                              const DataFolder& folder) {
   std::vector<store::Write> after;  // what rests on jobs

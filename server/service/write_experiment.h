@@ -16,4 +16,7 @@ namespace strata::service {
 absl::Status WriteExperiment(Coordinator::Change& change, const Submission& submission, const store::Experiment& row,
                              const DataFolder& folder);
 
+// FAILED_PRECONDITION "INFEASIBLE: ..." where a job needs more slots than all connected workers have.
+absl::Status CheckFeasible(const Submission& submission, Coordinator& coordinator);
+
 }  // namespace strata::service

@@ -128,15 +128,16 @@ core::Worker ReadWorker(const Query& q, int c) {
   return w;
 }
 
-// The warnings of attempts that are read already.
-absl::Status AddWarnings(Connection& db, std::vector<AttemptRecord>& records) {
-  for (AttemptRecord& record : records) {
+Rows<AttemptRecord> AttemptsWithWarnings(Connection& db, Query& attempts) {
+  Rows<AttemptRecord> records = All(attempts, ReadAttempt);
+  if (!records.ok()) return records;
+  for (AttemptRecord& record : *records) {
     Query query(db, "SELECT message FROM attempt_warnings WHERE job = ? AND attempt = ? ORDER BY seq",
                 record.attempt.job, record.attempt.number);
     while (query.Next()) record.warnings.push_back(query.Text(0));
     if (!query.status().ok()) return query.status();
   }
-  return absl::OkStatus();
+  return records;
 }
 
 ScalarPoint ReadScalar(const Query& q, int c) { return {q.Text(c), Int32(q, c + 1), q.Real(c + 2)}; }
@@ -287,10 +288,7 @@ Found<core::Job> FindJob(Connection& db, const std::string& name) {
 
 Rows<AttemptRecord> AttemptsOfJob(Connection& db, const std::string& job) {
   Query q(db, "SELECT " ATTEMPT_COLUMNS " FROM attempts a WHERE a.job = ? ORDER BY a.number", job);
-  Rows<AttemptRecord> records = All(q, ReadAttempt);
-  if (!records.ok()) return records;
-  if (absl::Status status = AddWarnings(db, *records); !status.ok()) return status;
-  return records;
+  return AttemptsWithWarnings(db, q);
 }
 
 Rows<AttemptRecord> AttemptsOfExperiment(Connection& db, const std::string& experiment) {
@@ -300,10 +298,7 @@ Rows<AttemptRecord> AttemptsOfExperiment(Connection& db, const std::string& expe
       " FROM trials t JOIN trial_jobs l ON l.trial = t.name JOIN attempts a ON a.job = l.job WHERE t.experiment = ? "
       "ORDER BY a.job, a.number",
       experiment);
-  Rows<AttemptRecord> records = All(q, ReadAttempt);
-  if (!records.ok()) return records;
-  if (absl::Status status = AddWarnings(db, *records); !status.ok()) return status;
-  return records;
+  return AttemptsWithWarnings(db, q);
 }
 
 absl::StatusOr<std::map<int32_t, int64_t>> Cursors(Connection& db, const std::string& job, int32_t attempt) {

@@ -81,6 +81,65 @@ TEST_P(StoreConformanceTest, IsEmptyAtFirst) {
   EXPECT_THAT(store_->LoadState()->jobs, IsEmpty());
 }
 
+// Rows with nothing at its default.
+core::Job WholeJob() {
+  return {.name = "experiments/e-7/trials/t1/jobs/evaluate-1",
+          .trial = "experiments/e-7/trials/t1",
+          .kind = core::JobKind::kEvaluate,
+          .state = core::JobState::kDiverged,
+          .cause = "c",
+          .message = "m",
+          .upstream = "u",
+          .accepts_diverged = true,
+          .order = 4,
+          .priority = -7,
+          .held = true,
+          .ranks = 2,
+          .min_ranks = 1,
+          .global_batch = 8,
+          .attempts = 1,
+          .failures = 1,
+          .max_attempts = 3,
+          .not_before = kTime,
+          .create_time = kTime,
+          .end_time = kTime + absl::Seconds(1),
+          .checkpoint_update = 40};
+}
+
+core::Attempt WholeAttempt() {
+  return {.job = WholeJob().name,
+          .number = 1,
+          .places = {{.rank = 1,
+                      .worker = "w1",
+                      .slot = 3,
+                      .up = true,
+                      .done = true,
+                      .sequence = 812,
+                      .collective = "update 9, bucket 1"}},
+          .start_time = kTime,
+          .outcome = "failed",
+          .cause = "x",
+          .message = "y",
+          .rendezvous = "h:1",
+          .ranks_up = 1,
+          .stop_reason = "Stopped to go on with 2 ranks."};
+}
+
+core::Worker WholeWorker() {
+  return {.name = "w1",
+          .uid = "u",
+          .session = "s",
+          .slots = {{2, "cpu", "0-1"}},
+          .state = core::WorkerState::kLost,
+          .last_seen = kTime,
+          .lease_end = kTime,
+          .version = "v",
+          .host = "h",
+          .advertise_address = "a",
+          .cordoned = true,
+          .draining = true};
+}
+
 TEST_P(StoreConformanceTest, GivesBackExperimentsTrialsAndJobsAsTheyWereStored) {
   const Experiment experiment{7, "experiments/e-7", "request-7", R"({"a":"ü"})", kTime, 2};
   const Trial trial{.name = "experiments/e-7/trials/t1",
@@ -92,55 +151,9 @@ TEST_P(StoreConformanceTest, GivesBackExperimentsTrialsAndJobsAsTheyWereStored) 
                     .dataset_digest = "dd",
                     .cost_class = "cc",
                     .updates = 600};
-  core::Job job{.name = "experiments/e-7/trials/t1/jobs/evaluate-1",
-                .trial = trial.name,
-                .kind = core::JobKind::kEvaluate,
-                .state = core::JobState::kDiverged,
-                .cause = "c",
-                .message = "m",
-                .upstream = "u",
-                .accepts_diverged = true,
-                .order = 4,
-                .priority = -7,
-                .held = true,
-                .ranks = 2,
-                .min_ranks = 1,
-                .global_batch = 8,
-                .attempts = 1,
-                .failures = 1,
-                .max_attempts = 3,
-                .not_before = kTime,
-                .create_time = kTime,
-                .end_time = kTime + absl::Seconds(1),
-                .checkpoint_update = 40};
-  const core::Attempt attempt{.job = job.name,
-                              .number = 1,
-                              .places = {{.rank = 1,
-                                          .worker = "w1",
-                                          .slot = 3,
-                                          .up = true,
-                                          .done = true,
-                                          .sequence = 812,
-                                          .collective = "update 9, bucket 1"}},
-                              .start_time = kTime,
-                              .outcome = "failed",
-                              .cause = "x",
-                              .message = "y",
-                              .rendezvous = "h:1",
-                              .ranks_up = 1,
-                              .stop_reason = "Stopped to go on with 2 ranks."};
-  core::Worker worker{.name = "w1",
-                      .uid = "u",
-                      .session = "s",
-                      .slots = {{2, "cpu", "0-1"}},
-                      .state = core::WorkerState::kLost,
-                      .last_seen = kTime,
-                      .lease_end = kTime,
-                      .version = "v",
-                      .host = "h",
-                      .advertise_address = "a",
-                      .cordoned = true,
-                      .draining = true};
+  core::Job job = WholeJob();
+  const core::Attempt attempt = WholeAttempt();
+  const core::Worker worker = WholeWorker();
   ASSERT_EQ(Apply({InsertExperiment{experiment}, InsertTrial{trial}, PutJob{job},
                    LinkJob{trial.name, "evaluate-1", job.name}, PutAttempt{attempt}, PutWorker{worker}}),
             absl::OkStatus());
