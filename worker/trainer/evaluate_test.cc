@@ -318,6 +318,31 @@ TEST_F(TextTest, IsScoredByPerplexityOfWordsInSlidingWindows) {
   EXPECT_THAT(Failed("bad_spec"), HasSubstr("none would be scored"));
 }
 
+// A band that no target of a batch is in gets no gradient of its own; its buckets travel all the same.
+TEST_F(TextTest, TrainsTheSameInBandsOnTwoRanks) {
+  spec_["model"]["adaptive_cutoffs"] = "10,38";
+  spec_["model"]["adaptive_factor"] = 2;
+  spec_["train"]["label_smoothing"] = 0;
+  spec_["train"]["update_frequency"] = 1;
+  spec_["train"]["log_every"] = 1;
+  spec_["train"]["updates"] = 10;
+  spec_["resources"]["ranks"] = 2;
+  ASSERT_EQ(Run("train").status, 0);
+  std::vector<json> alone;
+  for (const json& event : OfType(events_, "measurements")) alone.push_back(event.at("scalars"));
+  Gang gang(folder_ / "gang", {"--spec", folder_ / "spec.json", "--job", "train", "--dataset", folder_ / "data"}, 2);
+  ASSERT_TRUE(gang.Introduce());
+  ASSERT_THAT(gang.WaitAll(), ::testing::Each(0)) << gang.Log(0) << gang.Log(1);
+  const auto together = OfType(gang.Events(0), "measurements");
+  ASSERT_EQ(together.size(), alone.size());
+  for (size_t i = 1; i < alone.size(); ++i) {
+    for (const char* name : {"train_loss", "gradient_norm"}) {
+      const double expected = alone[i].at(name);
+      EXPECT_NEAR(together[i].at("scalars").at(name).get<double>(), expected, 1e-5 * expected) << name << " " << i;
+    }
+  }
+}
+
 TEST_F(TextTest, IsScoredTheSameOnThreeRanks) {
   Evaluate({{"window_tokens", 16}, {"context_tokens", 5}});
   Gang gang(folder_ / "gang",
