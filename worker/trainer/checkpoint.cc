@@ -100,9 +100,10 @@ void CopyInto(const model::SafetensorsReader& reader, const fs::path& file, cons
   for (const auto& [name, tensor] : targets) {
     const at::Tensor stored = reader.Get(prefix + name);
     if (stored.sizes() != tensor.sizes() || stored.scalar_type() != tensor.scalar_type()) {
-      throw Failure(Cause::kBadSpec, "Checkpoint " + file.string() + " holds \"" + prefix + name + "\" as " + Shape(stored) +
-                                         ", but the model of this spec and dataset has " + Shape(tensor) +
-                                         ": it is of another vocabulary or model. Give the dataset that it was trained on.");
+      throw Failure(Cause::kBadSpec,
+                    "Checkpoint " + file.string() + " holds \"" + prefix + name + "\" as " + Shape(stored) +
+                        ", but the model of this spec and dataset has " + Shape(tensor) +
+                        ": it is of another vocabulary or model. Give the dataset that it was trained on.");
     }
     tensor.detach().copy_(stored);
   }
@@ -163,7 +164,8 @@ void CheckpointStore::Commit(const Snapshot& snapshot) {
 
 void CheckpointStore::Write(Snapshot snapshot) {
   Finish();
-  for (auto& [name, tensor] : snapshot.tensors) tensor = tensor.detach().to(tensor.options().device(at::kCPU), /*non_blocking=*/false, /*copy=*/true);
+  for (auto& [name, tensor] : snapshot.tensors)
+    tensor = tensor.detach().to(tensor.options().device(at::kCPU), /*non_blocking=*/false, /*copy=*/true);
   writing_ = std::async(std::launch::async, [this, snapshot = std::move(snapshot)] {
     sigset_t all;
     sigfillset(&all);
@@ -231,8 +233,7 @@ void CheckpointStore::DropOld(const std::string& kind, int64_t keep) {
   if (all.size() <= static_cast<size_t>(keep)) return;
   std::sort(all.begin(), all.end(), [](const Entry& a, const Entry& b) { return a.update < b.update; });
   all.resize(all.size() - static_cast<size_t>(keep));
-  for (const Entry& old : all)
-    std::erase_if(entries_, [&](const Entry& entry) { return entry.file == old.file; });
+  for (const Entry& old : all) std::erase_if(entries_, [&](const Entry& entry) { return entry.file == old.file; });
   WriteIndex();  // first, so that the index never names what is gone
   for (const Entry& old : all) fs::remove(folder_ / old.file);
 }
@@ -279,8 +280,7 @@ void CheckpointStore::ReadIndex() {
   }
 }
 
-TrainingState CheckpointStore::Load(const Entry& entry, model::Adam& adam,
-                                                const CheckpointIdentity& identity) {
+TrainingState CheckpointStore::Load(const Entry& entry, model::Adam& adam, const CheckpointIdentity& identity) {
   const fs::path file = folder_ / entry.file;
   if (!fs::exists(file)) throw std::runtime_error(file.string() + " is in the index, but not there.");
   if (!entry.sha256.empty() && model::FileSha256(file) != entry.sha256)

@@ -93,7 +93,8 @@ class CheckpointStore {
   void ReadIndex();
   void WriteIndex() const;
   void SaveWeightsAs(const std::string& file, const std::string& kind, int64_t keep,
-                     const std::vector<model::NamedParameter>& parameters, int64_t update, const CheckpointIdentity& identity);
+                     const std::vector<model::NamedParameter>& parameters, int64_t update,
+                     const CheckpointIdentity& identity);
   void DropOld(const std::string& kind, int64_t keep);
   TrainingState Load(const Entry& entry, model::Adam& adam, const CheckpointIdentity& identity);
 

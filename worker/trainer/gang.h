@@ -46,7 +46,9 @@ class Gang {
   Position Collective(int rank) const;  // what its collectives file says
 
  private:
-  std::filesystem::path File(const std::string& name, int rank) const { return folder_ / (name + "-" + std::to_string(rank)); }
+  std::filesystem::path File(const std::string& name, int rank) const {
+    return folder_ / (name + "-" + std::to_string(rank));
+  }
 
   std::filesystem::path folder_;
   std::vector<pid_t> pids_;

@@ -49,7 +49,8 @@ class GangTest : public ::testing::Test {
 
   std::vector<std::string> Arguments(std::vector<std::string> more = {}) {
     WriteJson(folder_ / "spec.json", spec_);
-    std::vector<std::string> arguments = {"--spec", folder_ / "spec.json", "--job", "train", "--dataset", folder_ / "data"};
+    std::vector<std::string> arguments = {"--spec", folder_ / "spec.json", "--job",
+                                          "train",  "--dataset",           folder_ / "data"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   }
@@ -214,7 +215,8 @@ TEST_F(GangTest, ARankThatIsKilledEndsTheOthersAsRankLost) {
   for (const int rank : {0, 1, 3}) {
     EXPECT_EQ(gang.Wait(rank), 1);
     EXPECT_EQ(gang.Last(rank).at("cause"), "rank_lost");
-    EXPECT_THAT(gang.Last(rank).at("message"), HasSubstr("Rank " + std::to_string(rank) + " of 4 lost another rank in collective "));
+    EXPECT_THAT(gang.Last(rank).at("message"),
+                HasSubstr("Rank " + std::to_string(rank) + " of 4 lost another rank in collective "));
     EXPECT_THAT(gang.Last(rank).at("message"), HasSubstr(gang.Collective(rank).name));
   }
   EXPECT_LT(std::chrono::steady_clock::now() - killed, std::chrono::seconds(10));
@@ -225,8 +227,8 @@ TEST_F(GangTest, EvaluatesTheSameBytesOnTwoRanksAsOnOne) {
   spec_["evaluate"][0]["n_best"] = 2;
   spec_["evaluate"][0]["split"] = "test,valid";
   const auto trained = Train("trained", 1);
-  const std::vector<std::string> evaluate = {"--spec",       folder_ / "spec.json", "--job",     "evaluate", "--evaluation", "0",
-                                             "--dataset",    folder_ / "data"};
+  const std::vector<std::string> evaluate = {
+      "--spec", folder_ / "spec.json", "--job", "evaluate", "--evaluation", "0", "--dataset", folder_ / "data"};
   std::vector<std::unique_ptr<Gang>> gangs;
   for (const int ranks : {1, 2, 3}) {
     auto arguments = evaluate;

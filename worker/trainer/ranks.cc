@@ -113,8 +113,8 @@ bool Ranks::Meet(const c10::Device& device, EventLog* events, const Control& con
   } catch (const std::exception& error) {
     throw Failure(Cause::kRendezvousFailed,
                   "Rank " + std::to_string(rank()) + " of " + std::to_string(size()) + " (--advertise-address " +
-                      options_.address + ") did not meet the others" + (place.empty() ? "" : " at " + place) + " within " +
-                      Seconds(options_.meeting_timeout) + ": " + FirstLine(error.what()) +
+                      options_.address + ") did not meet the others" + (place.empty() ? "" : " at " + place) +
+                      " within " + Seconds(options_.meeting_timeout) + ": " + FirstLine(error.what()) +
                       ". Give an address of this machine that the other ranks' machines reach.");
   }
   group_ = std::move(met);

@@ -31,14 +31,16 @@ std::function<double(int64_t)> LearningRate(const TrialSpec& spec) {
   if (name == "inverse_sqrt") {
     return [schedule = model::InverseSquareRoot{.peak = train.learning_rate,
                                                 .warmup = train.warmup,
-                                                .initial = train.warmup_init_learning_rate}](int64_t done) { return schedule.At(done); };
-  }
-  if (name == "inverse_sqrt_no_warmup") {
-    return [schedule = model::InverseSquareRootNoWarmup{.peak = train.learning_rate, .offset = train.decay_offset}](int64_t done) {
+                                                .initial = train.warmup_init_learning_rate}](int64_t done) {
       return schedule.At(done);
     };
   }
-  throw Failure(Cause::kBadSpec, "train.schedule: \"" + name + "\" is no schedule. Choose inverse_sqrt or inverse_sqrt_no_warmup.");
+  if (name == "inverse_sqrt_no_warmup") {
+    return [schedule = model::InverseSquareRootNoWarmup{.peak = train.learning_rate, .offset = train.decay_offset}](
+               int64_t done) { return schedule.At(done); };
+  }
+  throw Failure(Cause::kBadSpec,
+                "train.schedule: \"" + name + "\" is no schedule. Choose inverse_sqrt or inverse_sqrt_no_warmup.");
 }
 
 // Adds what was seen to what had been: not finite once is not finite until it is cleared.
@@ -60,8 +62,10 @@ Training::Training(const Job& job)
     : job_(job),
       spec_(job.spec.train),
       manifest_(ReadDataset(job)),
-      examples_(OpenExamples(job, manifest_, "train", {.max_length = spec_.max_length, .block_tokens = spec_.block_tokens})),
-      batches_(model::TrainingBatches(*examples_, {.max_tokens = spec_.max_tokens, .max_sentences = spec_.max_sentences},
+      examples_(
+          OpenExamples(job, manifest_, "train", {.max_length = spec_.max_length, .block_tokens = spec_.block_tokens})),
+      batches_(model::TrainingBatches(*examples_,
+                                      {.max_tokens = spec_.max_tokens, .max_sentences = spec_.max_sentences},
                                       static_cast<uint64_t>(spec_.seed))),
       model_(MakeModel(job, manifest_)),
       adam_(model_->Parameters(), {.beta1 = spec_.adam_beta1,
@@ -74,10 +78,10 @@ Training::Training(const Job& job)
       identity_(Identity(job, manifest_)),
       progress_(job.events, spec_.updates),
       last_checkpoint_(std::chrono::steady_clock::now()) {
-  judge_.emplace(model::JudgeSettings{
-      .unigram_nll = model::UnigramNll(*examples_, validator_->examples(), static_cast<size_t>(manifest_.vocabulary_size)),
-      .warmup = Warmup(job.spec),
-      .judge_after = spec_.judge_after});
+  judge_.emplace(model::JudgeSettings{.unigram_nll = model::UnigramNll(*examples_, validator_->examples(),
+                                                                       static_cast<size_t>(manifest_.vocabulary_size)),
+                                      .warmup = Warmup(job.spec),
+                                      .judge_after = spec_.judge_after});
   if (!job.ranks->alone()) reducer_ = std::make_unique<GradientReducer>(job.ranks, adam_.flat());
   if (job.ranks->first())
     checkpoints_ = std::make_unique<CheckpointStore>(job.out / "checkpoints", spec_.keep_checkpoints, job.events);
@@ -88,7 +92,8 @@ std::optional<TrainingState> Training::Restore() {
   std::string state;
   if (job_.ranks->first()) {
     if (job_.resume) {
-      if (const auto restored = checkpoints_->Restore(adam_, identity_)) state = ToJson(*restored, adam_.steps()).dump();
+      if (const auto restored = checkpoints_->Restore(adam_, identity_))
+        state = ToJson(*restored, adam_.steps()).dump();
     } else if (!checkpoints_->Empty()) {
       throw Failure(Cause::kBadSpec, "There are checkpoints in " + (job_.out / "checkpoints").string() +
                                          " already. Go on from them with --resume, or give another --out.");
@@ -178,8 +183,7 @@ void Training::AccumulateGradients(const std::vector<uint32_t>& batches, Sums* s
   for (size_t place = static_cast<size_t>(job_.ranks->rank()); place < batches.size(); place += ranks) {
     const model::Batch batch = model::ToDevice(examples_->Collate(batches_[batches[place]]), job_.environment.device);
     batch_shape_ = ShapeOf(batch);
-    at::manual_seed(
-        model::BatchSeed(static_cast<uint64_t>(spec_.seed), state_.update, static_cast<int64_t>(place)));
+    at::manual_seed(model::BatchSeed(static_cast<uint64_t>(spec_.seed), state_.update, static_cast<int64_t>(place)));
     const model::LossSums of_batch = model_->Loss(batch, /*training=*/true);
     if (reducer_ && all_have_one && place + ranks >= batches.size()) {
       reducer_->Backward(of_batch.loss, state_.update + 1);

@@ -25,16 +25,16 @@ namespace strata::trainer {
 // state; the first one reads and writes the checkpoints and tells what is measured. Not thread-safe; once.
 class Training {
  public:
-  // Loads data and model and, with job.resume, the newest checkpoint; emits `started`. `job`, whose ranks have met, must
-  // outlive it.
+  // Loads data and model and, with job.resume, the newest checkpoint; emits `started`. `job`, whose ranks have met,
+  // must outlive it.
   explicit Training(const Job& job);
 
   // Trains to the end, to a verdict or to a request to stop; emits all else, `finished` or `stopped` included.
   void Run();
 
  private:
-  // Of one update, over all ranks: target tokens, loss and nll of its batches, how many ranks were asked to stop and for
-  // a checkpoint.
+  // Of one update, over all ranks: target tokens, loss and nll of its batches, how many ranks were asked to stop and
+  // for a checkpoint.
   struct Sums {
     double tokens = 0, loss = 0, nll = 0, stops = 0, checkpoints = 0;
   };
@@ -78,7 +78,7 @@ class Training {
   CheckpointIdentity identity_;
   TrainingState state_;
   MeasurementRow row_;
-  Sums last_;  // of the last update
+  Sums last_;                // of the last update
   std::string batch_shape_;  // of the batch that is being worked on
   Progress progress_;
   std::chrono::steady_clock::time_point last_checkpoint_;
