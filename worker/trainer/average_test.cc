@@ -19,6 +19,7 @@ TEST(AverageWeightsTest, IsTheMeanOfEachTensorInDouble) {
   for (size_t i = 0; i < values.size(); ++i) {
     const std::string kind = "w" + std::to_string(i);
     store.SaveWeights(kind, {{"a", at::tensor(values[i])}}, static_cast<int64_t>(10 * (i + 1)), identity);
+    store.Finish();
     files.push_back(folder / "checkpoints" / (kind + ".safetensors"));
   }
   const at::Tensor mean = at::zeros({2});
