@@ -67,9 +67,16 @@ std::string PairSummary(const SplitPairs& splits) {
          Grouped(splits.test.size()) + " test pairs";
 }
 
+void Update(Apt& apt) {
+  std::cerr
+      << "Fetching Debian's package lists with apt (about 18 MB; this machine's own apt state is left alone) ...\n";
+  apt.Update();
+}
+
 // Each source fills a folder and says what came of it, in a line.
 
 std::string FetchTranslation(const FetchOptions& options, Apt& apt, const std::filesystem::path& folder) {
+  Update(apt);
   std::vector<Document> documents;
   std::vector<Provenance> provenance;
   for (const Part* part : ChosenParts(options, EnglishGermanParts(), 1)) {
@@ -95,6 +102,7 @@ std::string FetchTranslation(const FetchOptions& options, Apt& apt, const std::f
 }
 
 std::string FetchHeadlines(const FetchOptions&, Apt& apt, const std::filesystem::path& folder) {
+  Update(apt);
   std::cerr << "Reading the descriptions of Debian's packages ...\n";
   const PartText text = ReadHeadlines(apt);
   const SplitPairs splits = HoldOut(text.documents, PairKind::kHeadline);
@@ -114,7 +122,11 @@ std::string FetchText(const FetchOptions& options, Apt& apt, const std::filesyst
   std::vector<TextDocument> documents;
   std::vector<Provenance> provenance;
   const auto& known = RunningTextParts();
-  for (const RunningTextPart* part : ChosenParts(options, known, known.size())) {
+  const auto of_packages = [](const RunningTextPart& part) { return part.from == RunningTextPart::kPackages; };
+  const auto by_default = std::count_if(known.begin(), known.end(), of_packages);
+  const auto chosen = ChosenParts(options, known, static_cast<size_t>(by_default));
+  if (std::any_of(chosen.begin(), chosen.end(), [&](const auto* part) { return of_packages(*part); })) Update(apt);
+  for (const RunningTextPart* part : chosen) {
     std::cerr << "Reading " << part->name << ": " << part->what << " ...\n";
     auto read = part->read(apt, &provenance);
     std::cerr << "  " << Grouped(read.size()) << " documents\n";
@@ -138,6 +150,7 @@ std::string FetchText(const FetchOptions& options, Apt& apt, const std::filesyst
 }
 
 std::string FetchSpeech(const FetchOptions&, Apt& apt, const std::filesystem::path& folder) {
+  Update(apt);
   std::string summary;
   for (const auto& [split, clips] : FetchDebianSpeech(apt, folder)) {
     summary += (summary.empty() ? "" : ", ") + Grouped(clips) + " " + split;
@@ -188,10 +201,7 @@ void Fetch(const FetchOptions& options) {
   CheckParts(options, *source);
   OutputFolder output(options.output, options.force);
   const std::filesystem::path cache = options.cache.empty() ? output.path() / "apt" : options.cache;
-  std::cerr
-      << "Fetching Debian's package lists with apt (about 18 MB; this machine's own apt state is left alone) ...\n";
   Apt apt(cache, {"en", "de"});
-  apt.Update();
   const std::string summary = source->fetch(options, apt, output.path());
   if (options.cache.empty()) std::filesystem::remove_all(cache);
   output.Commit();
@@ -212,7 +222,7 @@ void AddFetch(CLI::App& program) {
   }
   list += "Parts of debian-en-de (default: descriptions):\n";
   for (const Part& part : EnglishGermanParts()) list += "  " + part.name + ": " + part.what + "\n";
-  list += "Parts of debian-text (default: all):\n";
+  list += "Parts of debian-text (default: all but wikipedia):\n";
   for (const RunningTextPart& part : RunningTextParts()) list += "  " + part.name + ": " + part.what + "\n";
   command->add_option("source", options->source, "What to fetch")->required()->check(CLI::IsMember(names));
   command->add_option("--part", options->parts, "Parts to use, or all")->delimiter(',');

@@ -62,27 +62,6 @@ void AppendCodePoint(uint32_t code, std::string* text) {
   }
 }
 
-// Appends what `entity` (between & and ;) stands for; false if that is unknown.
-bool AppendEntity(std::string_view entity, std::string* text) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 19> kNamed = {{
-      {"amp", "&"},   {"lt", "<"},     {"gt", ">"},   {"quot", "\""}, {"apos", "'"},  {"nbsp", " "},  {"auml", "ä"},
-      {"ouml", "ö"},  {"uuml", "ü"},   {"Auml", "Ä"}, {"Ouml", "Ö"},  {"Uuml", "Ü"},  {"szlig", "ß"}, {"ndash", "–"},
-      {"mdash", "—"}, {"hellip", "…"}, {"copy", "©"}, {"laquo", "«"}, {"raquo", "»"},
-  }};
-  if (entity.starts_with('#')) {
-    const bool hex = entity.size() > 1 && (entity[1] | 0x20) == 'x';
-    const std::string_view digits = entity.substr(hex ? 2 : 1);
-    uint32_t code = 0;
-    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), code, hex ? 16 : 10);
-    const bool valid = parsed.ec == std::errc() && code >= 0x20 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
-    if (valid) AppendCodePoint(code, text);
-    return valid;
-  }
-  const auto found = std::find_if(kNamed.begin(), kNamed.end(), [&](const auto& n) { return n.first == entity; });
-  if (found != kNamed.end()) text->append(found->second);
-  return found != kNamed.end();
-}
-
 class Scanner {
  public:
   std::vector<Block> Read(std::string_view html) {
@@ -153,6 +132,26 @@ class Scanner {
 };
 
 }  // namespace
+
+bool AppendEntity(std::string_view name, std::string* text) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 19> kNamed = {{
+      {"amp", "&"},   {"lt", "<"},     {"gt", ">"},   {"quot", "\""}, {"apos", "'"},  {"nbsp", " "},  {"auml", "ä"},
+      {"ouml", "ö"},  {"uuml", "ü"},   {"Auml", "Ä"}, {"Ouml", "Ö"},  {"Uuml", "Ü"},  {"szlig", "ß"}, {"ndash", "–"},
+      {"mdash", "—"}, {"hellip", "…"}, {"copy", "©"}, {"laquo", "«"}, {"raquo", "»"},
+  }};
+  if (name.starts_with('#')) {
+    const bool hex = name.size() > 1 && (name[1] | 0x20) == 'x';
+    const std::string_view digits = name.substr(hex ? 2 : 1);
+    uint32_t code = 0;
+    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), code, hex ? 16 : 10);
+    const bool valid = parsed.ec == std::errc() && code >= 0x20 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
+    if (valid) AppendCodePoint(code, text);
+    return valid;
+  }
+  const auto found = std::find_if(kNamed.begin(), kNamed.end(), [&](const auto& n) { return n.first == name; });
+  if (found != kNamed.end()) text->append(found->second);
+  return found != kNamed.end();
+}
 
 std::vector<Block> HtmlBlocks(std::string_view html) { return Scanner().Read(html); }
 

@@ -21,6 +21,9 @@ struct Block {
 // Of HTML, or of XML such as Mallard's pages. Code, tables' layout, scripts and the like give no block.
 std::vector<Block> HtmlBlocks(std::string_view html);
 
+// Appends what the entity `name` (what stands between & and ;) means; false if it is unknown.
+bool AppendEntity(std::string_view name, std::string* text);
+
 // Of a manual page (troff with the man macros).
 std::vector<Block> ManBlocks(std::string_view page);
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <set>
@@ -108,6 +109,23 @@ TEST_F(RealTextTest, HeadlinesAndRunningTextComeOutTheSameEachTime) {
       }
       for (const std::string split : {"train", "valid", "test"}) {
         EXPECT_EQ(lines(split), Text("../second/" + split + "." + ending)) << source << " " << split;
+      }
+    }
+  }
+}
+
+// Needs pip's index, and no package lists.
+TEST_F(RealTextTest, WikipediasArticlesAreAsManyAsExpectedAndWithoutMarkup) {
+  const auto result = Run({"fetch", "debian-text", "--part", "wikipedia", "--output", folder_ / "wikipedia"});
+  if (result.errors.find("pip could not download") != std::string::npos) GTEST_SKIP() << result.errors;
+  ASSERT_EQ(result.status, 0) << result.errors;
+  EXPECT_NE(result.errors.find("111 documents"), std::string::npos) << result.errors;
+  for (const auto& [split, documents] : {std::pair<std::string, int>{"train", 99}, {"valid", 6}, {"test", 6}}) {
+    const auto lines = Text("../wikipedia/" + split + ".text");
+    EXPECT_EQ(std::count(lines.begin(), lines.end(), ""), documents) << split;
+    for (const std::string& line : lines) {
+      for (const std::string markup : {"{{", "}}", "[[", "]]", "<ref", "thumb|"}) {
+        EXPECT_EQ(line.find(markup), std::string::npos) << line;
       }
     }
   }

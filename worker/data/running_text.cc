@@ -1,6 +1,7 @@
 #include "worker/data/running_text.h"
 
 #include <algorithm>
+#include <tuple>
 #include <unordered_set>
 
 #define XXH_INLINE_ALL
@@ -200,10 +201,23 @@ std::vector<TextDocument> DictionaryEntries(std::string_view text, const std::st
   return entries;
 }
 
+void HoldOutOfFew(size_t each, std::vector<TextDocument>* documents) {
+  std::vector<std::pair<uint64_t, TextDocument*>> order;
+  for (TextDocument& document : *documents) {
+    order.emplace_back(XXH3_64bits(document.name.data(), document.name.size()), &document);
+  }
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.first, a.second->name) < std::tie(b.first, b.second->name);
+  });
+  for (size_t i = 0; i < order.size(); ++i) {
+    order[i].second->held = i < each ? Held::kTest : i < 2 * each ? Held::kValid : Held::kTrain;
+  }
+}
+
 SplitLinesOfText HoldOutText(const std::vector<TextDocument>& documents) {
   std::vector<const TextDocument*> train, valid, test;
   for (const TextDocument& document : documents) {
-    const Held held = HeldOut(document.name);
+    const Held held = document.held ? *document.held : HeldOut(document.name);
     (held == Held::kTest ? test : held == Held::kValid ? valid : train).push_back(&document);
   }
   SplitLinesOfText split;

@@ -1,10 +1,18 @@
-// English running text out of Debian packages, for language models.
+// English running text out of Debian packages and a wheel, for language models.
 #include <algorithm>
+#include <cstdint>
+#include <iterator>
 
 #include "model/data/shard.h"
 #include "worker/data/markup.h"
 #include "worker/data/sources.h"
 #include "worker/data/unpacked.h"
+#include "worker/data/wheel.h"
+#include "worker/data/wikitext.h"
+
+// deploy/requirements-wikipedia.txt
+extern "C" const char strata_wikipedia_lock[];
+extern "C" const uint64_t strata_wikipedia_lock_size;
 
 namespace strata::data {
 namespace {
@@ -98,6 +106,22 @@ std::vector<TextDocument> ReadPerl(Apt& apt, std::vector<Provenance>* provenance
   return documents;
 }
 
+// Two shortened dumps of the English Wikipedia among a library's test data.
+std::vector<TextDocument> ReadWikipedia(Apt& apt, std::vector<Provenance>* provenance) {
+  const Wheel wheel = DownloadWheel({strata_wikipedia_lock, strata_wikipedia_lock_size}, apt.folder() / "wheels");
+  std::vector<TextDocument> articles;
+  for (const std::string name :
+       {"enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2", "enwiki-table-markup.xml.bz2"}) {
+    auto read = WikiArticles(Bzip2Member(wheel, "gensim/test/test_data/" + name), name);
+    std::move(read.begin(), read.end(), std::back_inserter(articles));
+  }
+  HoldOutOfFew(6, &articles);
+  provenance->push_back({"wikipedia", "English Wikipedia of 2016, in the wheel " + wheel.name, wheel.version,
+                         wheel.sha256,
+                         "CC-BY-SA-3.0 (by the authors in each article's history, changed: as plain text)"});
+  return articles;
+}
+
 }  // namespace
 
 const std::vector<RunningTextPart>& RunningTextParts() {
@@ -108,6 +132,8 @@ const std::vector<RunningTextPart>& RunningTextParts() {
       {"libreoffice", "LibreOffice's help", ReadEnglishHelp},
       {"manuals", "manuals of GNOME and Debian", ReadEnglishManuals},
       {"perl", "Perl's documentation", ReadPerl},
+      {"wikipedia", "111 long articles of the English Wikipedia, by pip out of a wheel (28 MB)", ReadWikipedia,
+       RunningTextPart::kWheel},
   };
   return parts;
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "worker/data/sources.h"
@@ -67,6 +68,21 @@ TEST(HoldOutTextTest, KeepsDocumentsTogetherAndLeaksNoParagraph) {
   }
   EXPECT_EQ(split.train.back(), "");
   EXPECT_EQ(HoldOutText(documents).test, split.test);
+}
+
+TEST(HoldOutTextTest, OfFewDocumentsHoldsOutAsManyAsAsked) {
+  std::vector<TextDocument> documents;
+  for (int i = 0; i < 20; ++i) {
+    documents.push_back({std::to_string(i), {"This is the text of document " + std::to_string(i) + "."}});
+  }
+  HoldOutOfFew(3, &documents);
+  const SplitLinesOfText split = HoldOutText(documents);
+  EXPECT_EQ(split.test.size(), 6u);  // with an empty line behind each
+  EXPECT_EQ(split.valid.size(), 6u);
+  EXPECT_EQ(split.train.size(), 28u);
+  std::reverse(documents.begin(), documents.end());
+  HoldOutOfFew(3, &documents);
+  EXPECT_THAT(HoldOutText(documents).test, ::testing::UnorderedElementsAreArray(split.test));
 }
 
 TEST(HeadlineTest, PairsADescriptionWithItsSynopsis) {

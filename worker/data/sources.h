@@ -27,13 +27,14 @@ struct Part {
   std::function<PartText(Apt&)> read;  // throws model::DataError
 };
 
-// A kind of English running text, and the packages that hold it.
+// A kind of English running text, and the packages or the wheel that hold it.
 struct RunningTextPart {
   std::string name, what;
   std::function<std::vector<TextDocument>(Apt&, std::vector<Provenance>*)> read;  // throws model::DataError
+  enum From { kPackages, kWheel } from = kPackages;  // what is no package needs no package lists
 };
 
-// The parts of English running text, all of them used by default.
+// The parts of English running text, those out of packages first; these are used by default.
 const std::vector<RunningTextPart>& RunningTextParts();
 
 // Headlines: long descriptions of packages as the text, their synopsis as the headline; a document is a source package.
