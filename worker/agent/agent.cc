@@ -42,8 +42,8 @@ Agent::Agent(AgentOptions options, Coordinator& coordinator, const StateDir& sta
                stats,
                options_.slots,
                options_.trainer,
-               options_.detokenisers,
                options_.patience,
+               options_.grace,
                [this] {
                  base::MutexLock lock(mutex_);
                  register_again_ = true;
@@ -173,6 +173,10 @@ absl::Status Agent::Serve() {
     {
       base::MutexLock lock(mutex_);
       if (register_again_) break;
+      if (drained_ && !leaving_ && attempts_.empty()) {
+        spdlog::info("leaving: this worker is drained");
+        leaving_ = true;
+      }
       leaving = leaving_;
     }
     if (leaving && Farewell()) return absl::CancelledError("left");
@@ -183,7 +187,7 @@ absl::Status Agent::Serve() {
       stats_.connected = 1;
       pauses.Reset();
       generation = assignments->generation;
-      Apply(assignments->list);
+      Apply(*assignments);
       continue;
     }
     const absl::Status& status = assignments.status();
@@ -199,9 +203,11 @@ absl::Status Agent::Serve() {
   return absl::OkStatus();
 }
 
-void Agent::Apply(const std::vector<Assignment>& assigned) {
+void Agent::Apply(const Assignments& assignments) {
+  const std::vector<Assignment>& assigned = assignments.list;
   base::MutexLock lock(mutex_);
   assigned_ = assigned;
+  drained_ = assignments.leave;
   std::erase_if(over_, [&](const AttemptId& id) {
     return std::none_of(assigned.begin(), assigned.end(), [&](const Assignment& a) { return a.id == id; });
   });

@@ -19,9 +19,9 @@ namespace strata::agent {
 
 struct AgentOptions {
   std::vector<Slot> slots;
-  std::string trainer;
-  std::vector<std::string> detokenisers;         // NAME=COMMAND, handed to trainers that evaluate
+  TrainerOptions trainer;
   absl::Duration patience = absl::Seconds(60);   // for a trainer that is asked to stop
+  absl::Duration grace = absl::Seconds(2);       // for the ranks whose peer has failed, before they are killed
   absl::Duration farewell = absl::Seconds(120);  // for all to be stopped, uploaded and acknowledged after Leave
 };
 
@@ -42,7 +42,7 @@ class Agent {
   absl::Status Register();
   // Until the session is stale (OK) or the agent has left (CANCELLED).
   absl::Status Serve();
-  void Apply(const std::vector<Assignment>& assigned);
+  void Apply(const Assignments& assignments);
   void Follow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // brings attempts_ in line with assigned_
   void Reap();                                          // thread: lets go of attempts that have ended
   bool Farewell();                                      // true: all is done, or there is no more time
@@ -68,6 +68,7 @@ class Agent {
   std::optional<std::vector<Assignment>> assigned_ ABSL_GUARDED_BY(mutex_);
   bool register_again_ ABSL_GUARDED_BY(mutex_) = false;
   bool some_ended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool drained_ ABSL_GUARDED_BY(mutex_) = false;  // leave once nothing runs
   bool leaving_ ABSL_GUARDED_BY(mutex_) = false;
   bool shut_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Time> farewell_began_ ABSL_GUARDED_BY(mutex_);

@@ -52,8 +52,9 @@ class AgentTest : public ::testing::Test {
     ASSERT_TRUE(state.ok()) << state.status();
     state_ = std::make_unique<StateDir>(*std::move(state));
     agent_ = std::make_unique<Agent>(AgentOptions{.slots = ShareOut(AllowedCores(), 2),
-                                                  .trainer = STRATA_BINARY_DIR "/tests/fake-trainer",
+                                                  .trainer = {.program = STRATA_BINARY_DIR "/tests/fake-trainer"},
                                                   .patience = absl::Milliseconds(1500),
+                                                  .grace = absl::Milliseconds(200),
                                                   .farewell = absl::Seconds(10)},
                                      coordinator_, *state_, stats_);
     runner_ = std::thread([this] { status_ = agent_->Run(); });

@@ -2,15 +2,12 @@
 
 #include <signal.h>
 #include <spdlog/spdlog.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "worker/agent/file.h"
 
 namespace strata::agent {
@@ -18,23 +15,8 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-// Processes that the kernel has killed for want of memory in our cgroup; 0 where it does not say.
-int64_t KernelOomKills() {
-  for (absl::string_view line : absl::StrSplit(ReadProc("/proc/self/cgroup"), '\n')) {
-    if (!absl::StartsWith(line, "0::")) continue;
-    const std::string events = ReadProc(absl::StrCat("/sys/fs/cgroup", line.substr(3), "/memory.events"));
-    for (absl::string_view entry : absl::StrSplit(events, '\n')) {
-      int64_t count = 0;
-      if (absl::ConsumePrefix(&entry, "oom_kill ") && absl::SimpleAtoi(entry, &count)) return count;
-    }
-  }
-  return 0;
-}
-
-bool DiskFull(const std::string& path) {
-  struct statvfs info;
-  return ::statvfs(path.c_str(), &info) == 0 && info.f_bavail * info.f_frsize < (64 << 10);
-}
+// A probe tells nothing before it is done; other jobs have read, built and met within this time.
+absl::Duration StartLimit(JobKind kind) { return kind == JobKind::kProbe ? absl::Hours(1) : absl::Minutes(10); }
 
 }  // namespace
 
@@ -43,7 +25,8 @@ Attempt::Attempt(const AttemptContext& context, AttemptRecord record, absl::Time
       id_(record.assignment.id),
       assigned_(assigned),
       preparation_(context.coordinator, context.datasets, context.state),
-      life_(context.patience),
+      life_(context.patience, context.grace),
+      stall_(StallLimit(record.assignment.spec_json), StartLimit(record.assignment.kind)),
       record_(std::move(record)) {
   std::vector<LogRelay::Source> sources;
   for (const RankSlot& place : record_.assignment.ranks) {
@@ -83,7 +66,9 @@ void Attempt::Ask(Wish wish) {
   wish_ = wish;
   if (wish == Wish::kAbandon) {  // here and now: the thread may wait for an answer of the coordinator
     for (const RankRecord& rank : record_.ranks) {
-      if (rank.process.pid != 0 && !rank.ended) SignalGroup(rank.process, SIGKILL);
+      if (rank.process.pid == 0 || rank.ended) continue;
+      if (!Identify(rank.process.pid)) dead_before_.insert(rank.rank);
+      SignalGroup(rank.process, SIGKILL);
     }
   }
   wake_.NotifyAll();
@@ -117,8 +102,9 @@ void Attempt::Run() {
   const Steady::time_point begun = last;
   for (;;) {
     if (life_.phase() == Phase::kPreparing && !is_prepared_ && !failure_ && wish() == Wish::kRun) Prepare();
-    const Sight sight = Look();
+    Sight sight = Look();
     const Steady::time_point now = Steady::now();
+    sight.stalled = LookForStall(absl::FromChrono(now - last));
     Act(life_.Step(sight, absl::FromChrono(now - last)));
     last = now;
     if (life_.phase() == Phase::kDone) break;
@@ -173,7 +159,7 @@ absl::Status Attempt::StartRank(size_t index) {
         absl::StrCat("this worker has no slot ", place.slot, "; it has ", context_.slots.size(), ", from 0"));
   }
   const Command command = TrainerCommand(context_.trainer, context_.state, record_.assignment, prepared_, place.rank,
-                                         context_.slots[static_cast<size_t>(place.slot)], context_.detokenisers);
+                                         context_.slots[static_cast<size_t>(place.slot)]);
   const auto record = [&](const ProcessId& process) -> absl::Status {
     base::MutexLock lock(mutex_);
     if (wish_ != Wish::kRun || leave_) return absl::CancelledError("asked to stop");
@@ -198,7 +184,10 @@ Sight Attempt::Look() {
   sight.wish = wish();
   if (uploader_ && uploader_->stale()) Ask(Wish::kAbandon);
   LookAtProcesses(&sight.processes_gone);
-  if (sight.wish == Wish::kAbandon) return sight;
+  if (sight.wish == Wish::kAbandon) {
+    sight.to_tell = record_.assignment.world_size > 1 && !told_;
+    return sight;
+  }
   const bool relayed = RelayEvents();
   PassRendezvous();
   const Steady::time_point now = Steady::now();
@@ -209,17 +198,12 @@ Sight Attempt::Look() {
       log_refusals_ += 1;
     } else if (!logged.ok()) {
       NoteTrouble(logged);
+    } else {
+      log_refusals_ = 0;
     }
   }
   const bool logged = log_->Done() || log_refusals_ > 20;
-  for (size_t i = 0; i < record_.ranks.size(); ++i) {  // after the spools were read behind a process that is gone
-    if (!record_.ranks[i].ended || ranks_[i].failed || !ranks_[i].spool->last_word().empty()) continue;
-    ranks_[i].failed = true;
-  }
-  for (size_t i = 0; i < record_.ranks.size(); ++i) {
-    if (first_failed_ >= 0 || !record_.ranks[i].ended || sight.wish != Wish::kRun || life_.killed()) continue;
-    if (ranks_[i].failed || FailureOf(EndOf(i))) first_failed_ = ranks_[i].rank;
-  }
+  if (sight.wish == Wish::kRun) LookForFailures();  // after the spools were read behind a process that is gone
   sight.prepared = is_prepared_;
   sight.preparing_failed = failure_.has_value();
   sight.rank_failed = first_failed_ >= 0 || !broken_.empty();
@@ -273,66 +257,11 @@ void Attempt::Act(Action action) {
       return SignalAll(SIGKILL);
     case Action::kComplete:
       return Complete();
+    case Action::kTell:
+      return TellEnd();
     case Action::kCleanUp:
       return CleanUp();
   }
-}
-
-RankEnd Attempt::EndOf(size_t index) {
-  const RankRecord& rank = record_.ranks[index];
-  RankEnd end{.rank = rank.rank, .last_word = ranks_[index].spool->last_word(), .exit = rank.exit};
-  end.log_tail = ValidUtf8(LastLines(context_.state.LogPath(id_, rank.rank), 20, 4096));
-  end.kernel_out_of_memory = rank.exit.signal == SIGKILL && !life_.killed() && KernelOomKills() > oom_kills_before_;
-  end.disk_full = DiskFull(context_.state.path());
-  return end;
-}
-
-Completion Attempt::Verdict() {
-  if (failure_) return {"failed", failure_->cause, failure_->message};
-  if (!broken_.empty()) return {"failed", "internal", broken_};
-  std::vector<RankEnd> ends;
-  for (size_t i = 0; i < record_.ranks.size(); ++i) ends.push_back(EndOf(i));
-  Completion verdict = Judge(ends, wish(), life_.killed(), first_failed_);
-  const bool good = verdict.outcome == "succeeded" || verdict.outcome == "diverged";
-  if (good && uploader_ && !uploader_->failure().ok()) {
-    return {"failed", "checkpoint_corrupt", std::string(uploader_->failure().message())};
-  }
-  return verdict;
-}
-
-void Attempt::Complete() {
-  if (!completion_) completion_ = Verdict();
-  if (Steady::now() < retry_at_) return;
-  const absl::Status status = context_.coordinator.CompleteAttempt(id_, *completion_);
-  if (!status.ok()) return NoteTrouble(status);
-  completion_accepted_ = true;
-  spdlog::info("{}#{}: {}{}{}", id_.job, id_.attempt, completion_->outcome, completion_->cause.empty() ? "" : ", ",
-               completion_->cause);
-}
-
-void Attempt::CleanUp() {
-  Stats& stats = context_.stats;
-  for (Rank& rank : ranks_) {
-    stats.spool_lag_events -= rank.told_spooled;
-    rank.told_spooled = 0;
-  }
-  uploader_.reset();
-  if (!completion_accepted_) {
-    ++stats.attempts_fenced;
-    spdlog::warn("{}#{}: not assigned any more; its processes are ended", id_.job, id_.attempt);
-  } else if (completion_->outcome == "failed") {
-    ++stats.attempts_failed;
-    if (completion_->cause == "data_error") context_.datasets.Suspect(record_.assignment.dataset_digest);
-  } else if (completion_->outcome == "stopped") {
-    ++stats.attempts_stopped;
-  } else {
-    ++stats.attempts_succeeded;
-    for (const auto& [name, file] : weights_) {
-      KeepWeights(context_.state, absl::StrCat(prepared_.out_folder, "/checkpoints/", file.file_name), file.sha256);
-    }
-    if (record_.assignment.kind == JobKind::kTrain) RemoveTree(context_.state.JobFolder(id_.job));
-  }
-  context_.state.Remove(id_);
 }
 
 }  // namespace strata::agent

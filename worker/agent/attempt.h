@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "worker/agent/preparation.h"
 #include "worker/agent/slots.h"
 #include "worker/agent/spool.h"
+#include "worker/agent/stall.h"
 #include "worker/agent/state_dir.h"
 #include "worker/agent/stats.h"
 #include "worker/agent/uploader.h"
@@ -33,9 +35,9 @@ struct AttemptContext {
   DatasetCache& datasets;
   Stats& stats;
   std::vector<Slot> slots;
-  std::string trainer;
-  std::vector<std::string> detokenisers;        // NAME=COMMAND
+  TrainerOptions trainer;
   absl::Duration patience = absl::Seconds(60);  // to write a checkpoint and end
+  absl::Duration grace = absl::Seconds(2);      // to end after a peer has failed
   std::function<void()> register_again;         // the coordinator does not know the session, or the cursors differ
   std::function<void()> ended;                  // an attempt's thread is about to end
 };
@@ -64,7 +66,7 @@ class Attempt {
   struct Rank {
     int32_t rank = 0;
     std::unique_ptr<Spool> spool;
-    bool failed = false;
+    bool judged = false;       // its end, if bad, has been looked at
     int64_t told_spooled = 0;  // of its spool, in stats
     std::string told_rendezvous;
   };
@@ -75,6 +77,8 @@ class Attempt {
   absl::Status StartRank(size_t index);
   Sight Look();
   void LookAtProcesses(bool* gone);
+  void LookForFailures();
+  bool LookForStall(absl::Duration elapsed);
   bool RelayEvents();  // true: all there was is acknowledged
   bool SendBatches(Rank& rank);
   void FollowUp(const Rank& rank);
@@ -83,8 +87,13 @@ class Attempt {
   void SignalAll(int signal);
   void Complete();
   Completion Verdict();
+  Completion FencedVerdict();
+  void TellEnd();  // how a part of a fenced attempt of several ranks ended
+  std::vector<RankPosition> Positions() const;
   void CleanUp();
   RankEnd EndOf(size_t index);
+  // Processes that the kernel has killed for want of memory in our cgroup; 0 where it does not say.
+  static int64_t KernelOomKills();
   void NoteTrouble(const absl::Status& status);
   Wish wish() const;
 
@@ -93,12 +102,14 @@ class Attempt {
   const absl::Time assigned_;
   Preparation preparation_;
   Life life_;
+  StallWatch stall_;
 
   mutable base::Mutex mutex_;
   base::CondVar wake_;
   AttemptRecord record_;  // `ranks` is written under mutex_ by the thread, and read by Ask
   Wish wish_ ABSL_GUARDED_BY(mutex_) = Wish::kRun;
   std::string rendezvous_ ABSL_GUARDED_BY(mutex_);
+  std::set<int32_t> dead_before_ ABSL_GUARDED_BY(mutex_);  // ranks that had ended when it was abandoned
   std::map<int32_t, int64_t> cursors_ ABSL_GUARDED_BY(mutex_);
   bool leave_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
@@ -108,11 +119,15 @@ class Attempt {
   Prepared prepared_;
   bool is_prepared_ = false;
   std::optional<PreparationFailure> failure_;
-  std::string broken_;  // events cannot be relayed: why
+  std::string broken_;   // events cannot be relayed: why
+  std::string stalled_;  // why its ranks were killed as hanging
   int32_t first_failed_ = -1;
+  bool failed_itself_ = false;  // that rank, not a peer of it
   int64_t oom_kills_before_ = 0;
   bool finishing_uploads_ = false;
   bool completion_accepted_ = false;
+  bool told_ = false;
+  std::optional<std::chrono::steady_clock::time_point> tell_until_;
   std::map<std::string, ArtifactFile> weights_;  // best, final and epochs', by file name
   std::chrono::steady_clock::time_point retry_at_, last_log_;
   int64_t pause_ms_ = 0;

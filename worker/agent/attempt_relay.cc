@@ -106,7 +106,7 @@ bool Attempt::SendBatches(Rank& rank) {
 void Attempt::FollowUp(const Rank& rank) {
   for (const SpoolEvent& event : rank.spool->TakeAcknowledged()) {
     const bool checkpoint = event.type == "checkpoint";
-    if (!checkpoint && event.type != "artifact") continue;
+    if (rank.rank != 0 || (!checkpoint && event.type != "artifact")) continue;
     try {
       const auto json = nlohmann::json::parse(event.line);
       const std::string relative = json.at("file");

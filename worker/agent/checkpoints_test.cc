@@ -51,6 +51,7 @@ class CheckpointsTest : public ::testing::Test {
     Assignment a;
     a.id = {absl::StrCat(kTrial, "/jobs/", leaf), 1};
     a.kind = kind;
+    a.ranks = {{0, 0}};
     a.spec_json = "{}";
     a.dataset = "datasets/d";
     a.dataset_digest = digest_;
@@ -83,7 +84,7 @@ TEST_F(CheckpointsTest, AMeanGetsAllItsWeightsInOrderAndTheyStayWhileItRuns) {
   ASSERT_THAT(prepared_.weights, SizeIs(2));
   EXPECT_EQ(*base::ReadFile(prepared_.weights[0]), "epoch 10");
   EXPECT_EQ(*base::ReadFile(prepared_.weights[1]), "epoch 20");
-  const Command command = TrainerCommand("trainer", *state_, a, prepared_, 0, {});
+  const Command command = TrainerCommand({.program = "trainer"}, *state_, a, prepared_, 0, {});
   EXPECT_THAT(std::vector<std::string>(command.arguments.end() - 4, command.arguments.end()),
               ElementsAre("--checkpoint", prepared_.weights[0], "--checkpoint", prepared_.weights[1]));
   // Kept for the next one, and others that crowd them out take nothing from this one.
@@ -105,7 +106,9 @@ TEST_F(CheckpointsTest, AMeanGetsAllItsWeightsInOrderAndTheyStayWhileItRuns) {
 TEST_F(CheckpointsTest, AnEvaluationGetsTheWorkersDetokenisers) {
   const std::vector<std::string> detokenisers = {"moses-de=sacremoses -l de detokenize"};
   const auto arguments = [&](JobKind kind) {
-    return TrainerCommand("trainer", *state_, Of(kind, "job"), prepared_, 0, {}, detokenisers).arguments;
+    return TrainerCommand({.program = "trainer", .detokenisers = detokenisers}, *state_, Of(kind, "job"), prepared_, 0,
+                          {})
+        .arguments;
   };
   const std::vector<std::string> evaluate = arguments(JobKind::kEvaluate), train = arguments(JobKind::kTrain);
   EXPECT_THAT(std::vector<std::string>(evaluate.end() - 2, evaluate.end()),

@@ -68,6 +68,14 @@ struct Registration {
 struct Assignments {
   int64_t generation = 0;
   std::vector<Assignment> list;
+  bool leave = false;  // this worker is drained: sign off and end once nothing runs
+};
+
+// The last collective that a rank has begun.
+struct RankPosition {
+  int32_t rank = 0;
+  int64_t sequence = 0;  // from 1; 0: none yet
+  std::string name;
 };
 
 // How an attempt ended here.
@@ -75,6 +83,7 @@ struct Completion {
   std::string outcome;  // succeeded, diverged, stopped, failed
   std::string cause;
   std::string message;
+  std::vector<RankPosition> positions;  // of the ranks here, where the attempt has several
 };
 
 struct DatasetInfo {

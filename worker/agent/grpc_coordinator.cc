@@ -173,7 +173,7 @@ absl::StatusOr<Assignments> GrpcCoordinator::Synchronize(int64_t generation, abs
     waiting_ = nullptr;
   }
   if (!status.ok()) return Convert(status);
-  Assignments assignments{response.generation(), {}};
+  Assignments assignments{response.generation(), {}, response.leave()};
   for (const v1::Assignment& proto : response.assignments()) assignments.list.push_back(FromProto(proto));
   return assignments;
 }
@@ -213,6 +213,12 @@ absl::Status GrpcCoordinator::CompleteAttempt(const AttemptId& id, const Complet
   request.set_outcome(completion.outcome);
   request.set_cause(completion.cause);
   request.set_message(completion.message);
+  for (const RankPosition& position : completion.positions) {
+    v1::RankPosition* proto = request.add_positions();
+    proto->set_rank(position.rank);
+    proto->set_sequence(position.sequence);
+    proto->set_name(position.name);
+  }
   grpc::ClientContext context;
   SetTime(context, kCallTime);
   v1::CompleteAttemptResponse response;

@@ -15,6 +15,8 @@ const char* Name(Phase phase) {
       return "running";
     case Phase::kStopping:
       return "stopping";
+    case Phase::kEnding:
+      return "ending";
     case Phase::kKilling:
       return "killing";
     case Phase::kDraining:
@@ -41,6 +43,7 @@ Action Life::Step(const Sight& sight, absl::Duration elapsed) {
   if (sight.wish == Wish::kAbandon) {
     if (alive && phase_ != Phase::kKilling) return Enter(Phase::kKilling, Action::kKill);
     if (alive) return Action::kKill;
+    if (sight.to_tell) return Action::kTell;
     return Enter(Phase::kDone, Action::kCleanUp);
   }
   switch (phase_) {
@@ -52,13 +55,20 @@ Action Life::Step(const Sight& sight, absl::Duration elapsed) {
       return sight.prepared ? Enter(Phase::kRunning, Action::kStart) : Action::kWait;
     case Phase::kRunning:
       if (!alive) return Enter(Phase::kDraining, Action::kWait);
-      if (sight.rank_failed || sight.preparing_failed || sight.wish == Wish::kStopWithoutCheckpoint) {
+      if (sight.stalled || sight.preparing_failed || sight.wish == Wish::kStopWithoutCheckpoint) {
         return Enter(Phase::kKilling, Action::kKill);
       }
+      if (sight.rank_failed) return Enter(Phase::kEnding, Action::kAskToStop);
       return sight.wish == Wish::kStop ? Enter(Phase::kStopping, Action::kAskToStop) : Action::kWait;
     case Phase::kStopping:
       if (!alive) return Enter(Phase::kDraining, Action::kWait);
       if (sight.rank_failed || sight.wish == Wish::kStopWithoutCheckpoint || in_phase_ >= patience_) {
+        return Enter(Phase::kKilling, Action::kKill);
+      }
+      return Action::kWait;
+    case Phase::kEnding:
+      if (!alive) return Enter(Phase::kDraining, Action::kWait);
+      if (sight.wish == Wish::kStopWithoutCheckpoint || in_phase_ >= grace_) {
         return Enter(Phase::kKilling, Action::kKill);
       }
       return Action::kWait;
@@ -130,9 +140,15 @@ std::optional<Completion> FailureOf(const RankEnd& end) {
   return Completion{"failed", cause.empty() ? "internal" : cause, WithTail(Text(event, "message"), end.log_tail)};
 }
 
+bool IsOwnFailure(const RankEnd& end, const Completion& failure, bool ending) {
+  if (failure.cause == "rank_lost") return false;
+  return !ending || !end.last_word.empty() || (end.exit.known && end.exit.signal != 9 && end.exit.signal != 15);
+}
+
 Completion Judge(const std::vector<RankEnd>& ends, Wish wish, bool killed, int32_t first_failed) {
   for (const RankEnd& end : ends) {
-    if (end.rank == first_failed) return *FailureOf(end);
+    const auto failure = end.rank == first_failed ? FailureOf(end) : std::nullopt;
+    if (failure) return *failure;
   }
   std::string outcome;
   for (const RankEnd& end : ends) {

@@ -134,6 +134,9 @@ int main(int argc, char** argv) {
   if (!std::regex_match(flags.name, std::regex("[a-z0-9][a-z0-9.-]*"))) {
     return Fail(2, "--name: \"" + flags.name + "\" is no name. Use lower-case letters, digits, dots and hyphens.");
   }
+  if (flags.advertise.empty()) {
+    return Fail(2, "--advertise-address: it is empty. Give this machine's address that the other workers reach.");
+  }
   for (const std::string& detokeniser : flags.detokenisers) {
     const size_t equals = detokeniser.find('=');
     if (equals != std::string::npos && equals > 0 && equals + 1 < detokeniser.size()) continue;
@@ -160,8 +163,10 @@ int main(int argc, char** argv) {
   GrpcCoordinator coordinator(flags.coordinator, flags.address_file,
                               {flags.name, state->worker_uid(), slots,
                                std::string(strata::Version()) + "+" + strata::Commit(), HostName(), flags.advertise});
-  auto* agent = new Agent({.slots = slots, .trainer = flags.trainer, .detokenisers = flags.detokenisers}, coordinator,
-                          *state, stats);
+  auto* agent = new Agent(
+      {.slots = slots,
+       .trainer = {.program = flags.trainer, .advertise = flags.advertise, .detokenisers = flags.detokenisers}},
+      coordinator, *state, stats);
   WatchSignals(signals, agent);
   spdlog::info("worker {} with {} slots", flags.name, slots.size());
   const absl::Status status = agent->Run();

@@ -62,6 +62,10 @@ std::string Threads(const std::string& spec_json) {
   return absl::StrCat(resources["threads"].get<int64_t>());
 }
 
+bool HasFirstRank(const Assignment& assignment) {
+  return std::any_of(assignment.ranks.begin(), assignment.ranks.end(), [](const RankSlot& r) { return r.rank == 0; });
+}
+
 }  // namespace
 
 bool Preparation::Prepare(const Assignment& assignment, const std::function<bool()>& give_up, Prepared* prepared,
@@ -76,7 +80,9 @@ bool Preparation::Prepare(const Assignment& assignment, const std::function<bool
   prepared->out_folder = state_.OutFolder(assignment);
   absl::Status status = base::MakeFolders(prepared->out_folder);
   if (!status.ok()) return fail(status, "start_failed", "start_failed");
-  if (assignment.kind == JobKind::kTrain) {
+  if (!HasFirstRank(assignment)) {
+    // Nothing: rank 0 hands it on.
+  } else if (assignment.kind == JobKind::kTrain) {
     status = PlaceCheckpoint(assignment, prepared->out_folder + "/checkpoints", give_up);
     if (!status.ok()) return fail(status, "checkpoint_corrupt", "checkpoint_corrupt");
   } else if (assignment.kind == JobKind::kEvaluate) {
@@ -164,13 +170,12 @@ absl::StatusOr<std::string> Preparation::FetchWeights(const CheckpointRef& check
   return own;
 }
 
-Command TrainerCommand(const std::string& trainer, const StateDir& state, const Assignment& assignment,
-                       const Prepared& prepared, int32_t rank, const Slot& slot,
-                       const std::vector<std::string>& detokenisers) {
+Command TrainerCommand(const TrainerOptions& trainer, const StateDir& state, const Assignment& assignment,
+                       const Prepared& prepared, int32_t rank, const Slot& slot) {
   const AttemptId& id = assignment.id;
   const std::string folder = state.AttemptFolder(id);
   Command command;
-  command.arguments = {trainer,
+  command.arguments = {trainer.program,
                        "--spec",
                        folder + "/spec.json",
                        "--job",
@@ -189,13 +194,17 @@ Command TrainerCommand(const std::string& trainer, const StateDir& state, const 
                        absl::StrCat(rank),
                        "--world-size",
                        absl::StrCat(assignment.world_size)};
+  if (assignment.world_size > 1) {
+    command.arguments.insert(command.arguments.end(), {"--advertise-address", trainer.advertise, "--collectives",
+                                                       state.CollectivesPath(id, rank)});
+  }
   if (assignment.kind == JobKind::kTrain) command.arguments.push_back("--resume");
   if (assignment.kind == JobKind::kEvaluate) {
     command.arguments.insert(command.arguments.end(), {"--evaluation", absl::StrCat(assignment.evaluation)});
-    for (const std::string& weights : prepared.weights) {
+    for (const std::string& weights : rank == 0 ? prepared.weights : std::vector<std::string>()) {
       command.arguments.insert(command.arguments.end(), {"--checkpoint", weights});
     }
-    for (const std::string& detokeniser : detokenisers) {
+    for (const std::string& detokeniser : trainer.detokenisers) {
       command.arguments.insert(command.arguments.end(), {"--detokeniser", detokeniser});
     }
   }

@@ -35,6 +35,7 @@ class Preparation {
   // Blocks while files are fetched; `give_up` ends it with a failure that nobody will read.
   // A training resumes from the very checkpoint that the assignment names, or from none: older ones stay as a fallback,
   // newer local ones are removed, as measurements up to them may not have been acknowledged.
+  // Checkpoint and weights are placed where rank 0 runs; the other ranks get them from it.
   bool Prepare(const Assignment& assignment, const std::function<bool()>& give_up, Prepared* prepared,
                PreparationFailure* failure);
 
@@ -55,10 +56,16 @@ class Preparation {
   const StateDir& state_;
 };
 
-// The command that runs `rank`. `detokenisers`: NAME=COMMAND, for an EVALUATE.
-Command TrainerCommand(const std::string& trainer, const StateDir& state, const Assignment& assignment,
-                       const Prepared& prepared, int32_t rank, const Slot& slot,
-                       const std::vector<std::string>& detokenisers = {});
+// What is the same for all trainers of this agent.
+struct TrainerOptions {
+  std::string program;
+  std::string advertise = "127.0.0.1";    // address of this machine that the ranks on others reach
+  std::vector<std::string> detokenisers;  // NAME=COMMAND, for an EVALUATE
+};
+
+// The command that runs `rank`.
+Command TrainerCommand(const TrainerOptions& trainer, const StateDir& state, const Assignment& assignment,
+                       const Prepared& prepared, int32_t rank, const Slot& slot);
 
 // Keeps a just trained weights file for EVALUATE jobs on this worker, and removes the oldest ones beyond `most`.
 void KeepWeights(const StateDir& state, const std::string& path, const std::string& sha256, size_t most = 32);

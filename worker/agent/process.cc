@@ -172,6 +172,11 @@ std::optional<ProcessId> Identify(pid_t pid) {
   return ProcessId{pid, stat->start_ticks, BootId()};
 }
 
+bool IsSuspended(const ProcessId& process) {
+  const std::optional<Stat> stat = ReadStat(process.pid);
+  return stat && stat->start_ticks == process.start_ticks && (stat->state == 'T' || stat->state == 't');
+}
+
 bool IsRunning(const ProcessId& process, const std::string& argument) {
   if (Identify(process.pid) != process) return false;
   return ReadProc(absl::StrCat("/proc/", process.pid, "/cmdline")).find(argument) != std::string::npos;

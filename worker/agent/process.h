@@ -45,6 +45,9 @@ absl::StatusOr<ProcessId> Start(const Command& command, const std::function<absl
 // The process that has `pid` now; nullopt if there is none, or it is a zombie.
 std::optional<ProcessId> Identify(pid_t pid);
 
+// True while a signal (SIGSTOP) holds it.
+bool IsSuspended(const ProcessId& process);
+
 // Is it still the same process, and does its command line contain `argument`?
 bool IsRunning(const ProcessId& process, const std::string& argument);
 

@@ -14,6 +14,7 @@ namespace strata::agent {
 namespace {
 
 constexpr size_t kMostWaitingBytes = 4 << 20;
+constexpr size_t kMostPaces = 1000;       // nobody may ask for them
 constexpr size_t kLongestLine = 2 << 20;  // below gRPC's limit of a message
 
 bool IsLastWord(const std::string& type) { return type == "finished" || type == "stopped" || type == "failed"; }
@@ -69,6 +70,10 @@ absl::Status Spool::TakeLine(std::string line) {
   SpoolEvent event{seq->get<int64_t>(), type->get<std::string>(), std::move(line)};
   if (event.seq != last_seq_ + 1) return bad(absl::StrCat("has the number ", event.seq));
   last_seq_ = event.seq;
+  if (event.type == "progress" && paces_.size() < kMostPaces) {
+    const auto pace = json.find("seconds_per_update");
+    paces_.push_back(pace != json.end() && pace->is_number() ? pace->get<double>() : 0);
+  }
   if (IsLastWord(event.type)) last_word_ = event.line;
   if (event.seq <= acknowledged_) {
     if (event.seq > handed_out_) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -40,6 +41,9 @@ class Spool {
   // checkpoint, artifact, rendezvous and the last events.
   std::vector<SpoolEvent> TakeAcknowledged();
 
+  // seconds_per_update of the progress events since the last call; 0 before a first update.
+  std::vector<double> TakePaces() { return std::exchange(paces_, {}); }
+
   int64_t waiting() const { return static_cast<int64_t>(waiting_.size()); }
   int64_t last_seq() const { return last_seq_; }
   // finished, stopped or failed, whole line; empty if none has been read.
@@ -62,6 +66,7 @@ class Spool {
   std::string last_word_;
   std::deque<SpoolEvent> waiting_;
   std::vector<SpoolEvent> fresh_;
+  std::vector<double> paces_;
   absl::Status broken_;
 };
 

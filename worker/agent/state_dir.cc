@@ -152,6 +152,10 @@ std::string StateDir::LogPath(const AttemptId& id, int32_t rank) const {
   return absl::StrCat(AttemptFolder(id), "/rank-", rank, ".log");
 }
 
+std::string StateDir::CollectivesPath(const AttemptId& id, int32_t rank) const {
+  return absl::StrCat(AttemptFolder(id), "/rank-", rank, ".collectives");
+}
+
 std::string StateDir::ControlPath(const AttemptId& id, int32_t rank) const {
   const std::string name =
       absl::StrCat(base::Sha256Hex(absl::StrCat(id.job, "#", id.attempt)).substr(0, 12), "-", rank);

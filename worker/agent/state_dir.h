@@ -3,7 +3,7 @@
 //   worker_uid                      random, made once
 //   lock                            flock of the agent that runs
 //   attempts/KEY/attempt.json       what runs: assignment, processes
-//   attempts/KEY/spec.json, rank-R.spool, rank-R.log, out/ (EVALUATE and PROBE)
+//   attempts/KEY/spec.json, rank-R.spool, rank-R.log, rank-R.collectives, out/ (EVALUATE and PROBE)
 //   jobs/KEY/out/                   --out of a TRAIN job: its checkpoints serve the next attempt
 //   datasets/DIGEST/                see dataset_cache.h
 //   weights/SHA256                  downloaded or just trained, for EVALUATE
@@ -52,6 +52,7 @@ class StateDir {
   std::string OutFolder(const Assignment& assignment) const;
   std::string SpoolPath(const AttemptId& id, int32_t rank) const;
   std::string LogPath(const AttemptId& id, int32_t rank) const;
+  std::string CollectivesPath(const AttemptId& id, int32_t rank) const;
   // Short enough for a socket address, wherever the state folder stands.
   std::string ControlPath(const AttemptId& id, int32_t rank) const;
 
