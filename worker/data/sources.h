@@ -31,10 +31,11 @@ struct Part {
 struct RunningTextPart {
   std::string name, what;
   std::function<std::vector<TextDocument>(Apt&, std::vector<Provenance>*)> read;  // throws model::DataError
-  enum From { kPackages, kWheel } from = kPackages;  // what is no package needs no package lists
+  bool by_default = true;
+  bool packages = true;  // what lies in no package needs no package lists
 };
 
-// The parts of English running text, those out of packages first; these are used by default.
+// The parts of English running text, those used by default first.
 const std::vector<RunningTextPart>& RunningTextParts();
 
 // Headlines: long descriptions of packages as the text, their synopsis as the headline; a document is a source package.

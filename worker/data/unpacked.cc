@@ -53,6 +53,8 @@ std::optional<std::string> Unpacked::Text(const std::string& path) const {
   return text;
 }
 
+std::string Unpacked::Bytes(const std::string& path) const { return model::ReadFile(folder_ / path); }
+
 std::string Unpacked::Raw(const std::string& path) const {
   const std::string suffix = fs::path(path).extension().string();
   ProcessResult result = RunProcess({"gzip", "-d", "-c", "-S", suffix, (folder_ / path).string()});

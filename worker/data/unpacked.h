@@ -29,6 +29,9 @@ class Unpacked {
   // A file's text; none if it is not there or no UTF-8.
   std::optional<std::string> Text(const std::string& path) const;
 
+  // A file's bytes as they are. Throws model::DataError.
+  std::string Bytes(const std::string& path) const;
+
   // A file compressed by gzip (dictzip), decompressed; any bytes. Throws model::DataError.
   std::string Raw(const std::string& path) const;
 
