@@ -185,7 +185,7 @@ Sight Attempt::Look() {
   if (uploader_ && uploader_->stale()) Ask(Wish::kAbandon);
   LookAtProcesses(&sight.processes_gone);
   if (sight.wish == Wish::kAbandon) {
-    sight.to_tell = record_.assignment.world_size > 1 && !told_;
+    sight.to_tell = record_.assignment.world_size > 1 && !told_ && !completion_accepted_;
     return sight;
   }
   const bool relayed = RelayEvents();

@@ -73,6 +73,7 @@ void Attempt::LookForFailures() {
 bool Attempt::LookForStall(absl::Duration elapsed) {
   for (Rank& rank : ranks_) {
     for (const double pace : rank.spool->TakePaces()) stall_.Pace(pace);
+    if (rank.spool->past_start()) stall_.Begun();
   }
   if (life_.phase() != Phase::kRunning) return false;
   int64_t told = 0;

@@ -30,7 +30,7 @@ absl::StatusOr<Assignments> FakeCoordinator::Synchronize(int64_t generation, abs
   if (!knows_session) return absl::FailedPreconditionError("stale_session: register again");
   if (generation == generation_) changed_.WaitFor(mutex_, absl::ToChronoNanoseconds(wait));
   if (away) return Away();
-  return Assignments{generation_, assigned};
+  return Assignments{generation_, assigned, leave};
 }
 
 absl::StatusOr<int64_t> FakeCoordinator::ReportEvents(const AttemptId& id, int32_t rank,

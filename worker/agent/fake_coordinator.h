@@ -28,6 +28,7 @@ class FakeCoordinator final : public Coordinator {
   std::set<AttemptId> stale;
   bool away = false;
   bool knows_session = true;
+  bool leave = false;  // the worker is drained
   std::map<std::pair<AttemptId, int32_t>, std::vector<std::string>> events;
   std::map<AttemptId, Completion> completions;
   std::map<AttemptId, std::string> logs;

@@ -1,6 +1,6 @@
 // A trainer for the agent's tests: takes strata-trainer's command line, and does what the script in spec.json says.
 // {"script": [["emit", "TYPE", {fields}], ["checkpoint", UPDATE, "text"], ["sleep", ms], ["torn"], ["crash", signal],
-//  ["exit", code], ["log", "text"], ["wait"], ["wait_rendezvous"]]}
+//  ["exit", code], ["log", "text"], ["wait"], ["wait_rendezvous"], ["collective", sequence, "name"]]}
 // `wait` lasts until SIGTERM, then writes a checkpoint and `stopped`, and ends. `only_rank` in a step's fields: other
 // ranks skip it.
 #include <fcntl.h>
@@ -78,6 +78,13 @@ struct Fake {
     if (what == "crash") {
       ::signal(step[1], SIG_DFL);
       ::raise(step[1]);
+    }
+    if (what == "collective") {
+      const uint64_t sequence = step[1];
+      std::string bytes(reinterpret_cast<const char*>(&sequence), sizeof sequence);
+      bytes += step[2];
+      bytes.resize(128);
+      std::ofstream(flags["--collectives"]) << bytes;
     }
     if (what == "exit") ::_exit(step[1]);
     if (what == "wait_rendezvous") WaitRendezvous();

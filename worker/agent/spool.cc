@@ -70,6 +70,8 @@ absl::Status Spool::TakeLine(std::string line) {
   SpoolEvent event{seq->get<int64_t>(), type->get<std::string>(), std::move(line)};
   if (event.seq != last_seq_ + 1) return bad(absl::StrCat("has the number ", event.seq));
   last_seq_ = event.seq;
+  const auto update = json.find("update");
+  past_start_ |= update != json.end() && update->is_number_integer() && update->get<int64_t>() > 0;
   if (event.type == "progress" && paces_.size() < kMostPaces) {
     const auto pace = json.find("seconds_per_update");
     paces_.push_back(pace != json.end() && pace->is_number() ? pace->get<double>() : 0);

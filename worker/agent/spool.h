@@ -44,6 +44,9 @@ class Spool {
   // seconds_per_update of the progress events since the last call; 0 before a first update.
   std::vector<double> TakePaces() { return std::exchange(paces_, {}); }
 
+  // An event has come of an update that has ended.
+  bool past_start() const { return past_start_; }
+
   int64_t waiting() const { return static_cast<int64_t>(waiting_.size()); }
   int64_t last_seq() const { return last_seq_; }
   // finished, stopped or failed, whole line; empty if none has been read.
@@ -67,6 +70,7 @@ class Spool {
   std::deque<SpoolEvent> waiting_;
   std::vector<SpoolEvent> fresh_;
   std::vector<double> paces_;
+  bool past_start_ = false;
   absl::Status broken_;
 };
 

@@ -16,6 +16,7 @@ constexpr double kLeastSeconds = 60, kUpdates = 5;
 
 void StallWatch::Pace(double seconds) {
   if (!(seconds > 0) || !std::isfinite(seconds)) return;
+  begun_ = true;
   if (paces_.size() < kPaces) {
     paces_.push_back(seconds);
   } else {
@@ -33,6 +34,7 @@ void StallWatch::Step(int64_t told, absl::Duration elapsed) {
 }
 
 double StallWatch::Median() const {
+  if (paces_.empty()) return 0;
   std::vector<double> sorted = paces_;
   const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
   std::nth_element(sorted.begin(), middle, sorted.end());
@@ -40,14 +42,14 @@ double StallWatch::Median() const {
 }
 
 absl::Duration StallWatch::limit() const {
-  if (paces_.empty()) return std::max(asked_, start_);
+  if (!begun_) return std::max(asked_, start_);
   if (asked_ > absl::ZeroDuration()) return asked_;
   return absl::Seconds(std::max(kLeastSeconds, kUpdates * Median()));
 }
 
 std::string StallWatch::Explain() const {
   std::string why;
-  if (paces_.empty()) {
+  if (!begun_) {
     why = "none had ended before";
   } else if (asked_ > absl::ZeroDuration()) {
     why = absl::StrCat("resources.stall_seconds is ", absl::ToInt64Seconds(asked_));

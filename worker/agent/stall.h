@@ -19,6 +19,8 @@ class StallWatch {
 
   // Seconds an update took, as a progress event says; 0: none has ended yet.
   void Pace(double seconds);
+  // An update or a batch has ended: the limit of the start is over.
+  void Begun() { begun_ = true; }
   // `told`: bytes that all ranks have written to their spools; more of them is a sign of life. `elapsed`: since the
   // last step; at most a second of it is counted, so that a machine that slept has no stall.
   void Step(int64_t told, absl::Duration elapsed);
@@ -34,6 +36,7 @@ class StallWatch {
   absl::Duration asked_, start_;
   absl::Duration silent_ = absl::ZeroDuration();
   int64_t told_ = 0;
+  bool begun_ = false;
   std::vector<double> paces_;  // the last ones, as a ring
   size_t next_ = 0;
 };
