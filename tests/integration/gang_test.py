@@ -1,5 +1,5 @@
-"""One trial on several ranks: two agents of one slot give what one rank gives; a rank that is killed takes the other with it and the
-job ends in the bits of an undisturbed one; a rank that hangs is found."""
+"""One trial on several ranks: two agents of one slot and one of two give what one rank gives; a rank that is killed takes the others
+with it and the job ends in the bits of an undisturbed one; a rank that hangs is found and named; a drained worker is left."""
 
 import signal
 import time
@@ -84,6 +84,20 @@ def hangs(cluster):
     cluster.strata("cancel", experiment)
 
 
+def drained(cluster, worker):
+    experiment = submit(cluster, "drained")
+    trains(cluster, experiment, at_least=30)
+    pids = rank_pids(cluster, experiment).values()
+    for pid in pids:
+        cluster.kill(pid, signal.SIGSTOP)  # so that the training does not end before
+    cluster.strata("workers", "drain", worker)
+    time.sleep(0.5)
+    for pid in pids:
+        cluster.kill(pid, signal.SIGCONT)
+    assert cluster.agents[worker].wait(30) == 0, cluster.log_tail(f"agent-{worker}")
+    return experiment
+
+
 def main():
     with Cluster.from_arguments(slots=1) as cluster:
         cluster.add_dataset()
@@ -93,6 +107,14 @@ def main():
         assert abs(apart[1] - alone[1]) <= 1e-5 * abs(alone[1]), (alone, apart)
         killed(cluster, apart)
         hangs(cluster)
+        cluster.slots = 2
+        cluster.start_agent("wide")
+        until(lambda: cluster.strata("workers").stdout.count("wide") > 0, 20, "the wide worker")
+        together = ended(cluster, submit(cluster, "together"))  # on the wide one alone, as gangs are packed
+        assert together == apart, (together, apart)
+        experiment = drained(cluster, "wide")
+        assert ended(cluster, experiment)[0] == apart[0], "other weights after a drain"
+        assert [a[1] for a in attempts(cluster, experiment)] == ["stopped", "succeeded"], attempts(cluster, experiment)
         print(f"best NLL {alone[1]:.7f} of one rank, {apart[1]:.7f} of two; BLEU {alone[2]:.4f} and {apart[2]:.4f}")
 
 
