@@ -1,46 +1,20 @@
 #include "worker/trainer/process_group.h"
 
 #include <ATen/ATen.h>
-#include <dirent.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <set>
-#include <sstream>
 #include <system_error>
 #include <thread>
+
+#include "worker/trainer/testing.h"
 
 namespace strata::trainer {
 namespace {
 
 constexpr std::chrono::seconds kTimeout(20);
-
-// Addresses (as /proc/net/tcp writes them) that this process listens on.
-std::multiset<std::string> ListeningAddresses() {
-  std::set<std::string> inodes;
-  DIR* folder = ::opendir("/proc/self/fd");
-  while (const dirent* entry = ::readdir(folder)) {
-    char target[128] = {};
-    if (::readlink((std::string("/proc/self/fd/") + entry->d_name).c_str(), target, sizeof target - 1) > 0 &&
-        std::string(target).starts_with("socket:[")) {
-      inodes.insert(std::string(target).substr(8, std::string(target).size() - 9));
-    }
-  }
-  ::closedir(folder);
-  std::multiset<std::string> addresses;
-  for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
-    std::ifstream lines(table);
-    for (std::string line; std::getline(lines, line);) {
-      std::istringstream words(line);
-      std::string number, local, remote, state, skip, inode;
-      words >> number >> local >> remote >> state >> skip >> skip >> skip >> skip >> skip >> inode;
-      if (state == "0A" && inodes.contains(inode)) addresses.insert(local.substr(0, local.find(':')));
-    }
-  }
-  return addresses;
-}
 
 TEST(ProcessGroupTest, TwoRanksMeetAndSumOnTheStatedAddressAlone) {
   const OpenedStore opened = OpenStore("127.0.0.1", 2, kTimeout);
@@ -55,7 +29,7 @@ TEST(ProcessGroupTest, TwoRanksMeetAndSumOnTheStatedAddressAlone) {
       std::vector<at::Tensor> tensors = {at::full({3}, rank + 1.0)};
       group->allreduce(tensors)->wait();
       sums[static_cast<size_t>(rank)] = tensors[0].sum().item<double>();
-      if (rank == 0) listening = ListeningAddresses();
+      if (rank == 0) listening = testing::ListeningAddresses(::getpid());
       group->barrier()->wait();
     });
   }

@@ -2,13 +2,11 @@
 #include "worker/trainer/ranks.h"
 
 #include <ATen/ATen.h>
-#include <dirent.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <fstream>
-#include <set>
 #include <sstream>
 #include <thread>
 
@@ -132,38 +130,13 @@ class MeetingTest : public ::testing::Test {
   nlohmann::json spec_;
 };
 
-// Local addresses of the TCP sockets that a process listens on, as /proc/net/tcp writes them.
-std::multiset<std::string> ListeningAddresses(pid_t pid) {
-  std::set<std::string> inodes;
-  const std::string fds = "/proc/" + std::to_string(pid) + "/fd";
-  DIR* folder = ::opendir(fds.c_str());
-  while (const dirent* entry = folder == nullptr ? nullptr : ::readdir(folder)) {
-    char target[128] = {};
-    if (::readlink((fds + "/" + entry->d_name).c_str(), target, sizeof target - 1) > 0 &&
-        std::string(target).starts_with("socket:["))
-      inodes.insert(std::string(target).substr(8, std::string(target).size() - 9));
-  }
-  if (folder != nullptr) ::closedir(folder);
-  std::multiset<std::string> addresses;
-  for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
-    std::ifstream lines(table);
-    for (std::string line; std::getline(lines, line);) {
-      std::istringstream words(line);
-      std::string number, local, remote, state, skip, inode;
-      words >> number >> local >> remote >> state >> skip >> skip >> skip >> skip >> skip >> inode;
-      if (state == "0A" && inodes.contains(inode)) addresses.insert(local.substr(0, local.find(':')));
-    }
-  }
-  return addresses;
-}
-
 TEST_F(MeetingTest, TwoRanksTrainAndListenOnTheStatedAddressAlone) {
   spec_["train"]["updates"] = 100000;
   Gang gang(folder_ / "gang", Arguments(), 2, "127.0.0.2");
   ASSERT_TRUE(gang.Introduce());
   ASSERT_TRUE(gang.Await(1, "started")) << gang.Log(1);
   for (const int rank : {0, 1}) {
-    const auto addresses = ListeningAddresses(gang.pid(rank));
+    const auto addresses = testing::ListeningAddresses(gang.pid(rank));
     EXPECT_FALSE(addresses.empty()) << rank;
     EXPECT_THAT(addresses, ::testing::Each("0200007F")) << rank;
   }

@@ -1,5 +1,6 @@
 #include "worker/trainer/testing.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -180,6 +181,30 @@ std::vector<json> OfType(const std::vector<json>& events, const std::string& typ
     if (event.at("type") == type) found.push_back(event);
   }
   return found;
+}
+
+std::multiset<std::string> ListeningAddresses(pid_t pid) {
+  std::set<std::string> inodes;
+  const std::string fds = "/proc/" + std::to_string(pid) + "/fd";
+  DIR* folder = ::opendir(fds.c_str());
+  while (const dirent* entry = folder == nullptr ? nullptr : ::readdir(folder)) {
+    char target[128] = {};
+    if (::readlink((fds + "/" + entry->d_name).c_str(), target, sizeof target - 1) > 0 &&
+        std::string(target).starts_with("socket:["))
+      inodes.insert(std::string(target).substr(8, std::string(target).size() - 9));
+  }
+  if (folder != nullptr) ::closedir(folder);
+  std::multiset<std::string> addresses;
+  for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
+    std::ifstream lines(table);
+    for (std::string line; std::getline(lines, line);) {
+      std::istringstream words(line);
+      std::string number, local, remote, state, skip, inode;
+      words >> number >> local >> remote >> state >> skip >> skip >> skip >> skip >> skip >> inode;
+      if (state == "0A" && inodes.contains(inode)) addresses.insert(local.substr(0, local.find(':')));
+    }
+  }
+  return addresses;
 }
 
 }  // namespace strata::trainer::testing

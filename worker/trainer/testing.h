@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,5 +47,8 @@ int WaitFor(pid_t pid);  // as Ended::status
 std::vector<nlohmann::json> ReadEvents(const std::filesystem::path& spool);
 // Those of a type.
 std::vector<nlohmann::json> OfType(const std::vector<nlohmann::json>& events, const std::string& type);
+
+// Local addresses of the TCP sockets that a process listens on, as /proc/net/tcp writes them ("0100007F").
+std::multiset<std::string> ListeningAddresses(pid_t pid);
 
 }  // namespace strata::trainer::testing
