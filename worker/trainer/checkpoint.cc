@@ -7,12 +7,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <sstream>
 #include <system_error>
 
 #include "model/data/file.h"
 #include "worker/trainer/checkpoint_state.h"
+#include "worker/trainer/control.h"
 #include "worker/trainer/failure.h"
 #include "worker/trainer/spec.h"
 
@@ -167,9 +167,7 @@ void CheckpointStore::Write(Snapshot snapshot) {
   for (auto& [name, tensor] : snapshot.tensors)
     tensor = tensor.detach().to(tensor.options().device(at::kCPU), /*non_blocking=*/false, /*copy=*/true);
   writing_ = std::async(std::launch::async, [this, snapshot = std::move(snapshot)] {
-    sigset_t all;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the training thread's
+    BlockSignals();
     Commit(snapshot);
   });
 }

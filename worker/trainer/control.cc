@@ -47,6 +47,12 @@ void InstallSignalHandlers() {
   ::signal(SIGXFSZ, SIG_IGN);  // a file too large is an error of write(2)
 }
 
+void BlockSignals() {
+  sigset_t all;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
+
 bool StopSignalled() { return g_stop_signalled; }
 
 Control::Control(const std::string& socket) : path_(socket) {
@@ -82,9 +88,7 @@ std::optional<Rendezvous> Control::rendezvous() const {
 }
 
 void Control::Listen() {
-  sigset_t all;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);  // signals are the training thread's
+  BlockSignals();
   for (;;) {
     pollfd waits[2] = {{.fd = listener_, .events = POLLIN}, {.fd = wake_[0], .events = POLLIN}};
     if (::poll(waits, 2, -1) < 0 && errno != EINTR) return;

@@ -18,6 +18,8 @@ struct Rendezvous {
 // From now on SIGTERM and SIGINT ask for a stop, and a closed pipe is an error of write(2). Once a process, at its
 // start.
 void InstallSignalHandlers();
+// In a thread that a job starts: signals are the training thread's.
+void BlockSignals();
 // Whether a signal asked for a stop. Any thread.
 bool StopSignalled();
 
