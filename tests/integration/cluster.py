@@ -76,13 +76,17 @@ def write_text(folder, seed=7, pairs=400):
 
 
 class Cluster:
-    """One coordinator and some agents. Use as a context; leaving it ends all of their processes."""
+    """One coordinator and some agents. Use as a context; leaving it ends all of their processes.
 
-    def __init__(self, build, slots=2, lease_seconds=2):
+    Of several `hosts` (hosts.py) the first is the coordinator's and the CLI's; an agent runs on the one of its name.
+    """
+
+    def __init__(self, build, slots=2, lease_seconds=2, hosts=None):
         self.build = pathlib.Path(build).resolve()
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="strata-test-"))
         self.slots = slots
         self.lease_seconds = lease_seconds
+        self.hosts = hosts
         self.port, self.metrics_port = free_port(), free_port()
         self.coordinator = None
         self.agents = {}
@@ -97,7 +101,7 @@ class Cluster:
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.hosts.address(self.hosts.names[0]) if self.hosts else '127.0.0.1'}:{self.port}"
 
     @property
     def database(self):
@@ -131,16 +135,20 @@ class Cluster:
         else:
             shutil.rmtree(self.home, ignore_errors=True)
 
-    def start(self, name, command):
+    def enter(self, host=None):
+        return self.hosts.enter(host or self.hosts.names[0]) if self.hosts else []
+
+    def start(self, name, command, host=None):
         log = open(self.home / f"{name}.log", "ab")
-        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen([*self.enter(host), *command], stdout=log, stderr=log, start_new_session=True)
 
     def start_coordinator(self, wait=True):
         folder = self.home / "coordinator"
         folder.mkdir(exist_ok=True)
         self.coordinator = self.start("coordinator", [
             self.program("server/strata-coordinator"), "--data-dir", str(folder), "--listen", self.address,
-            "--metrics-listen", f"127.0.0.1:{self.metrics_port}", "--lease-seconds", str(self.lease_seconds)])
+            "--metrics-listen", f"127.0.0.1:{self.metrics_port}", "--lease-seconds", str(self.lease_seconds),
+            *(["--insecure"] if self.hosts else [])])
         if wait:
             until(self.answers, 20, "the coordinator to answer")
 
@@ -150,9 +158,17 @@ class Cluster:
 
     def start_agent(self, name, extra=()):
         self.agent_metrics.setdefault(name, free_port())
+        if self.hosts:
+            extra = ["--advertise-address", self.hosts.address(name), *extra]
         self.agents[name] = self.start(f"agent-{name}", [
             self.program("worker/strata-agent"), "--coordinator", self.address, "--state-dir", str(self.home / name),
-            "--name", name, "--slots", str(self.slots), "--metrics-listen", f"127.0.0.1:{self.agent_metrics[name]}", *extra])
+            "--name", name, "--slots", str(self.slots), "--metrics-listen", f"127.0.0.1:{self.agent_metrics[name]}", *extra],
+            host=name)
+
+    def await_workers(self, *names):
+        """Until these have signed on."""
+        listed = lambda: {line.split()[0] for line in self.strata("workers").stdout.splitlines() if " READY " in line + " "}
+        until(lambda: set(names) <= listed(), 20, f"workers {', '.join(names)}")
 
     def kill(self, pid, sign=signal.SIGKILL):
         try:
@@ -189,7 +205,7 @@ class Cluster:
 
     def strata(self, *arguments, check=True, timeout=120):
         environment = dict(os.environ, STRATA_HOME=str(self.home), STRATA_ADDRESS=self.address, NO_COLOR="1")
-        result = subprocess.run([self.program("client/strata"), *arguments], env=environment, text=True,
+        result = subprocess.run([*self.enter(), self.program("client/strata"), *arguments], env=environment, text=True,
                                 capture_output=True, timeout=timeout)
         assert not check or result.returncode == 0, f"strata {' '.join(arguments)}: {result.returncode}\n{result.stdout}{result.stderr}"
         return result

@@ -5,54 +5,12 @@ import signal
 import time
 
 from cluster import Cluster, run, until
-
-SPEC = """
-experiment: {name}
-task: {{kind: translation, dataset: tiny}}
-model: {{dim: 16, ffn_dim: 32, heads: 2, dropout: 0.1}}
-train: {{updates: {updates}, update_frequency: {frequency}, max_tokens: 256, learning_rate: 1e-3, warmup: 10, validate_every: 50, checkpoint_every: 25, log_every: 5}}
-resources: {{ranks: {ranks}, stall_seconds: {stall}}}
-evaluate: [{{metric: bleu, beam: 2, sentences: 8, max_length_b: 20, ranks: {ranks}}}]
-grid: {{scheme: [post_ln], depth: [2L-2L], seed: [1]}}
-"""
-UPDATES = 300
-
-
-def submit(cluster, name, ranks=2, updates=UPDATES, stall=0):
-    text = SPEC.format(name=name, ranks=ranks, updates=updates, frequency=2 // ranks, stall=stall)
-    return cluster.submit(text, "--force")
+from gangs import BLEU, attempts, curve, rank_pids, score, submit, succeeded, trains
 
 
 def ended(cluster, experiment):
-    """Hash of the final weights, best NLL, BLEU."""
-    assert cluster.wait(experiment) == 0, cluster.rows("SELECT * FROM attempts WHERE job LIKE ?", f"experiments/{experiment}/%")
-    best = cluster.rows("SELECT weights_sha256, best_nll FROM trials WHERE experiment = ?", f"experiments/{experiment}")[0]
-    bleu = cluster.rows("SELECT value FROM measurement_scalars WHERE job LIKE ? AND name = 'bleu'", f"experiments/{experiment}/%")[0]
-    return (*best, *bleu)
-
-
-def rank_pids(cluster, experiment):
-    """Processes of the attempt's ranks, by rank, once all run."""
-    def look():
-        found = {}
-        for pid in cluster.trainer_pids():
-            try:
-                command = open(f"/proc/{pid}/cmdline").read().split("\0")
-            except OSError:
-                continue
-            if any(experiment in part for part in command) and "train" in command:
-                found[int(command[command.index("--rank") + 1])] = pid
-        return found if len(found) == 2 else None
-    return until(look, 30, "two ranks")
-
-
-def trains(cluster, experiment, at_least=50):
-    until(lambda: cluster.rows("SELECT 1 FROM measurement_scalars WHERE job LIKE ? AND step >= ?", f"experiments/{experiment}/%", at_least),
-          60, "updates")
-
-
-def attempts(cluster, experiment):
-    return cluster.rows("SELECT number, outcome, cause, message FROM attempts WHERE job LIKE ? ORDER BY number", f"experiments/{experiment}/%/train")
+    """Hash of the final weights, validations, BLEU."""
+    return succeeded(cluster, experiment), curve(cluster, experiment), score(cluster, experiment)
 
 
 def killed(cluster, expected):
@@ -63,7 +21,7 @@ def killed(cluster, expected):
     cluster.kill(pids[1])
     until(lambda: not set(pids.values()) & set(cluster.trainer_pids()), 10, "the other rank's end")
     print(f"the other rank ended {time.monotonic() - began:.2f} s after the kill")
-    assert ended(cluster, experiment)[0] == expected[0], "other weights after a kill"
+    assert succeeded(cluster, experiment) == expected, "other weights after a kill"
     first = attempts(cluster, experiment)[0]
     assert first[1:3] == ("failed", "crashed"), first
     assert "SIGKILL" in first[3] and "rank 1" in first[3], first
@@ -84,38 +42,40 @@ def hangs(cluster):
     cluster.strata("cancel", experiment)
 
 
-def drained(cluster, worker):
+def drained(cluster, worker, expected):
     experiment = submit(cluster, "drained")
     trains(cluster, experiment, at_least=30)
     pids = rank_pids(cluster, experiment).values()
     for pid in pids:
         cluster.kill(pid, signal.SIGSTOP)  # so that the training does not end before
-    cluster.strata("workers", "drain", worker)
+    cluster.strata("workers", "drain", worker, "--no-wait")
     time.sleep(0.5)
     for pid in pids:
         cluster.kill(pid, signal.SIGCONT)
     assert cluster.agents[worker].wait(30) == 0, cluster.log_tail(f"agent-{worker}")
-    return experiment
+    assert succeeded(cluster, experiment) == expected, "other weights after a drain"
+    assert [a[1] for a in attempts(cluster, experiment)] == ["stopped", "succeeded"], attempts(cluster, experiment)
 
 
 def main():
     with Cluster.from_arguments(slots=1) as cluster:
         cluster.add_dataset()
         cluster.start_agent("w2")
-        alone = ended(cluster, submit(cluster, "alone", ranks=1))
-        apart = ended(cluster, submit(cluster, "apart"))
-        assert abs(apart[1] - alone[1]) <= 1e-5 * abs(alone[1]), (alone, apart)
-        killed(cluster, apart)
+        cluster.await_workers("w1", "w2")
+        alone = ended(cluster, submit(cluster, "alone", ranks=1, evaluate=BLEU))
+        apart = ended(cluster, submit(cluster, "apart", evaluate=BLEU))
+        assert len(apart[1]) == len(alone[1]) > 3
+        for (step, here), (there_step, there) in zip(apart[1], alone[1]):
+            assert step == there_step and abs(here - there) <= 1e-5 * abs(there), (alone, apart)
+        killed(cluster, apart[0])
         hangs(cluster)
         cluster.slots = 2
         cluster.start_agent("wide")
-        until(lambda: cluster.strata("workers").stdout.count("wide") > 0, 20, "the wide worker")
-        together = ended(cluster, submit(cluster, "together"))  # on the wide one alone, as gangs are packed
+        cluster.await_workers("wide")
+        together = ended(cluster, submit(cluster, "together", evaluate=BLEU))  # on the wide one alone, as gangs are packed
         assert together == apart, (together, apart)
-        experiment = drained(cluster, "wide")
-        assert ended(cluster, experiment)[0] == apart[0], "other weights after a drain"
-        assert [a[1] for a in attempts(cluster, experiment)] == ["stopped", "succeeded"], attempts(cluster, experiment)
-        print(f"best NLL {alone[1]:.7f} of one rank, {apart[1]:.7f} of two; BLEU {alone[2]:.4f} and {apart[2]:.4f}")
+        drained(cluster, "wide", apart[0])
+        print(f"last NLL {alone[1][-1][1]:.7f} of one rank, {apart[1][-1][1]:.7f} of two; BLEU {alone[2]:.4f} and {apart[2]:.4f}")
 
 
 run(main)
