@@ -182,6 +182,25 @@ TEST(JudgeTest, TheKernelsKillAndAFullDiskAreNamed) {
   EXPECT_THAT(Judge({end}, Wish::kRun, false, -1).message, HasSubstr("while no agent watched"));
 }
 
+TEST(JudgeTest, TheLogsLastLinesDoNotRepeatTheMessage) {
+  RankEnd end{.last_word = R"({"type": "failed", "cause": "data_error", "message": "Shard 3 is torn."})",
+              .exit = {.known = true, .code = 1},
+              .log_tail = "strata-trainer: Shard 3 is torn."};
+  EXPECT_EQ(FailureOf(end)->message, "Shard 3 is torn.");
+  end.log_tail = "a warning\nstrata-trainer: Shard 3 is torn.";
+  EXPECT_EQ(FailureOf(end)->message, "Shard 3 is torn. Last lines of its log:\na warning");
+  end.log_tail = "a warning";
+  EXPECT_EQ(FailureOf(end)->message, "Shard 3 is torn. Last lines of its log:\na warning");
+}
+
+TEST(JudgeTest, WhoDidNotMeetOrLostAPeerDoesNotKnowTheCause) {
+  const RankEnd end{.last_word = "told", .exit = {.known = true, .code = 1}};
+  for (const char* cause : {"rank_lost", "rendezvous_failed"}) {
+    EXPECT_FALSE(IsOwnFailure(end, {"failed", cause, ""}, false)) << cause;
+  }
+  EXPECT_TRUE(IsOwnFailure(end, {"failed", "data_error", ""}, false));
+}
+
 TEST(JudgeTest, ATrainerEndedBySigtermBeforeItListenedHasStopped) {
   const RankEnd end{.exit = {.known = true, .signal = SIGTERM}};
   EXPECT_EQ(Judge({end}, Wish::kStop, false, -1).outcome, "stopped");
