@@ -45,11 +45,15 @@ function(strata_library name)
 endfunction()
 
 # strata_program(NAME FOLDER client SOURCES main.cc ... DEPS lib ...): the program stands at build/PRESET/FOLDER/NAME.
+# `cmake --install` takes the programs of client, server and worker.
 function(strata_program name)
   cmake_parse_arguments(A "" "FOLDER" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE strata_options ${A_DEPS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${A_FOLDER})
+  if(A_FOLDER MATCHES "^(client|server|worker)$")
+    install(TARGETS ${name} RUNTIME)
+  endif()
 endfunction()
 
 # strata_test(NAME SOURCES a_test.cc ... DEPS lib ... [LABELS fast] [TIMEOUT 120]): one ctest test a GoogleTest case.
