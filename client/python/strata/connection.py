@@ -1,0 +1,174 @@
+"""A channel to a coordinator, and calls whose errors are sentences (client/connection.cc)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from strata.errors import InvalidSpec, StrataError
+from strata.v1 import (
+    artifact_service_pb2_grpc,
+    dataset_service_pb2_grpc,
+    experiment_service_pb2_grpc,
+    metric_service_pb2_grpc,
+    worker_service_pb2_grpc,
+)
+
+DEADLINE_SECONDS = 30.0
+_PAUSE_SECONDS = 0.2
+_OPTIONS = [
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 20000),
+    ("grpc.enable_http_proxy", 0),
+]
+
+
+def strata_home() -> pathlib.Path:
+    """The folder of an embedded cluster, as the command line finds it."""
+    if home := os.environ.get("STRATA_HOME"):
+        return pathlib.Path(home)
+    if data := os.environ.get("XDG_DATA_HOME"):
+        return pathlib.Path(data) / "strata"
+    return pathlib.Path.home() / ".local" / "share" / "strata"
+
+
+def resolve_address(given: str | None) -> str:
+    """HOST:PORT: as given, else STRATA_ADDRESS, else what `strata up` left, else localhost:7070."""
+    if address := given or os.environ.get("STRATA_ADDRESS"):
+        return address
+    with contextlib.suppress(OSError):
+        if words := (strata_home() / "coordinator" / "address").read_text().split():
+            return words[0]
+    return "localhost:7070"
+
+
+class Stubs:
+    """One stub a service of the API, for calls that the wrapper has no word for."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.experiments = experiment_service_pb2_grpc.ExperimentServiceStub(channel)
+        self.trials = experiment_service_pb2_grpc.TrialServiceStub(channel)
+        self.jobs = experiment_service_pb2_grpc.JobServiceStub(channel)
+        self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(channel)
+        self.metrics = metric_service_pb2_grpc.MetricServiceStub(channel)
+        self.artifacts = artifact_service_pb2_grpc.ArtifactServiceStub(channel)
+        self.workers = worker_service_pb2_grpc.WorkerServiceStub(channel)
+
+
+class Connection:
+    """Stubs over one channel. Any number of threads may call."""
+
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None, token: str) -> None:
+        self.address = address
+        if credentials is None:
+            self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        else:
+            self._channel = grpc.secure_channel(address, credentials, options=_OPTIONS)
+        self._secure = credentials is not None
+        self._metadata = [("authorization", f"Bearer {token}")] if token else []
+        self._stood = False  # an answer has come once: what is away now is expected back
+        self.stubs = Stubs(self._channel)
+
+    def close(self) -> None:
+        """Ends the channel; calls that wait end with it."""
+        self._channel.close()
+
+    def call(self, method: Callable[..., Any], request: Any, timeout: float = DEADLINE_SECONDS) -> Any:
+        """One unary call; StrataError with the server's sentence where it fails."""
+        try:
+            response = method(request, timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise self.explain(error) from None
+        self._stood = True
+        return response
+
+    def call_patiently(self, method: Callable[..., Any], request: Any, patience: float = 30.0) -> Any:
+        """The same for calls that may be repeated: while one that answered before is away, tries for `patience` s."""
+        give_up = time.monotonic() + patience
+        while True:
+            try:
+                return self.call(method, request)
+            except StrataError as error:
+                if error.code != "UNAVAILABLE" or not self._stood or time.monotonic() > give_up:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
+
+    def stream(self, method: Callable[..., Any], request: Any, timeout: float | None = None) -> Iterator[Any]:
+        """The messages of a streaming call; leaving the iteration ends the call."""
+        call = method(request, timeout=timeout, metadata=self._metadata)
+        try:
+            for message in call:
+                self._stood = True
+                yield message
+        except grpc.RpcError as error:
+            raise self.explain(error) from None
+        finally:
+            call.cancel()
+
+    def pages(self, method: Callable[..., Any], request: Any, items: str) -> list[Any]:
+        """All items of a listing; `items` names the repeated field of a page."""
+        found: list[Any] = []
+        while True:
+            page = self.call_patiently(method, request)
+            found.extend(getattr(page, items))
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
+    def explain(self, error: Any) -> StrataError:
+        """The same status with a message for a person."""
+        code, details = error.code(), error.details() or ""
+        message = details
+        if code == grpc.StatusCode.UNAVAILABLE:
+            message = f"No coordinator at {self.address}. Start one with 'strata up', or name another: Client(\"HOST:PORT\")."
+            handshake = "handshake" in details.lower() or "ssl" in details.lower() or "certificate" in details.lower()
+            if self._secure and handshake:
+                message = (
+                    f"The coordinator at {self.address} was refused, or refused us: {details}. Is tls_ca (STRATA_TLS_CA) its "
+                    "authority, and its name or address one that its certificate holds?"
+                )
+        elif code == grpc.StatusCode.DEADLINE_EXCEEDED:
+            message = (
+                f"The coordinator at {self.address} did not answer within {DEADLINE_SECONDS:g} s. Its log says what it does; "
+                "try again."
+            )
+        elif code == grpc.StatusCode.UNIMPLEMENTED:
+            message = (
+                f"What answers at {self.address} does not know this call: it is no coordinator, or one of another version. "
+                'Name another: Client("HOST:PORT").'
+            )
+        return StrataError(message, code.name)
+
+
+def read_file(path: str | os.PathLike[str], what: str) -> bytes:
+    """The content of a file of keys or certificates; `what` names the argument in errors."""
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidSpec(f"{what}: {os.fspath(path)} cannot be read: {error.strerror}.") from None
+
+
+def channel_credentials(
+    ca: str | os.PathLike[str] | None, cert: str | os.PathLike[str] | None, key: str | os.PathLike[str] | None
+) -> grpc.ChannelCredentials | None:
+    """Credentials out of PEM files; None without an authority: then nothing is encrypted."""
+    if bool(cert) != bool(key):
+        raise InvalidSpec("tls_cert and tls_key (STRATA_TLS_CERT, STRATA_TLS_KEY) go together: give both, or neither.")
+    if not ca:
+        if cert:
+            raise InvalidSpec("tls_cert is given without tls_ca (STRATA_TLS_CA). Name the file of the cluster's authority.")
+        return None
+    return grpc.ssl_channel_credentials(
+        root_certificates=read_file(ca, "tls_ca"),
+        private_key=read_file(key, "tls_key") if key else None,
+        certificate_chain=read_file(cert, "tls_cert") if cert else None,
+    )
