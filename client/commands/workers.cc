@@ -1,3 +1,4 @@
+#include "absl/strings/str_cat.h"
 #include "client/commands/command.h"
 #include "client/format.h"
 #include "client/measurements.h"
@@ -9,6 +10,13 @@ namespace {
 
 std::string Standing(const v1::Worker& worker) {
   return WorkerStateName(worker.state()) + (worker.draining() ? ", draining" : worker.cordoned() ? ", cordoned" : "");
+}
+
+// "cpu", or "NVIDIA H100 80GB HBM3, 79.6 GiB, GPU-8f3c2a17": as much of the UUID as CUDA needs to know it.
+std::string Device(const v1::Slot& slot) {
+  if (slot.uuid().empty()) return slot.device();
+  constexpr size_t kShown = 12;
+  return absl::StrCat(slot.device(), ", ", FormatBytes(slot.memory_bytes()), ", ", slot.uuid().substr(0, kShown));
 }
 
 absl::Status Workers(const Context& context) {
@@ -30,7 +38,7 @@ absl::Status Workers(const Context& context) {
       std::string holder = slot.holder();
       const size_t hash = holder.find('#');
       if (hash != std::string::npos) holder = ShortName(holder.substr(0, hash)) + " attempt " + holder.substr(hash + 1);
-      table.Add({head[0], head[1], std::to_string(slot.index()), slot.device(), slot.cores(),
+      table.Add({head[0], head[1], std::to_string(slot.index()), Device(slot), slot.cores(),
                  holder.empty() ? "free" : holder, tail[0], tail[1], tail[2]});
       head = {"", ""};
       tail = {"", "", ""};

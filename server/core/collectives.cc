@@ -1,5 +1,7 @@
 #include "server/core/collectives.h"
 
+#include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -11,6 +13,9 @@ namespace strata::core {
 namespace {
 
 using Position = std::pair<int64_t, std::string>;  // sequence and name: the furthest behind comes first
+
+// What an agent adds to the name of a collective in which a rank was suspended by a signal.
+constexpr char kSuspended[] = ", suspended";
 
 // "Rank 2", "Ranks 0, 1 and 3": the first 8, then how many more.
 std::string Ranks(const std::vector<int32_t>& ranks) {
@@ -59,6 +64,19 @@ std::string ComparePositions(const std::vector<RankPlace>& places) {
   if (!silent.empty())
     sentences.push_back(absl::StrCat(Ranks(silent), silent.size() == 1 ? " has" : " have", " not told."));
   return absl::StrJoin(sentences, " ");
+}
+
+int32_t RankBehind(const std::vector<RankPlace>& places) {
+  int64_t least = std::numeric_limits<int64_t>::max(), most = -1;
+  int32_t behind = -1, suspended = -1;
+  for (const RankPlace& place : places) {
+    if (place.sequence < 0) continue;
+    if (place.sequence < least) behind = place.rank;
+    least = std::min(least, place.sequence);
+    most = std::max(most, place.sequence);
+    if (place.collective.ends_with(kSuspended)) suspended = place.rank;
+  }
+  return least < most ? behind : suspended;
 }
 
 }  // namespace strata::core

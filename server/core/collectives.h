@@ -12,4 +12,8 @@ namespace strata::core {
 // where no rank told.
 std::string ComparePositions(const std::vector<RankPlace>& places);
 
+// The rank that held the others up: the one that is furthest behind, or, where all stand at one collective, the one
+// that was suspended in it. -1: none can be told from the others.
+int32_t RankBehind(const std::vector<RankPlace>& places);
+
 }  // namespace strata::core

@@ -162,7 +162,7 @@ Snapshot Controller::WorkersView(absl::Time now) const {
   for (const auto& [name, worker] : state_.workers) {
     if (worker.state != WorkerState::kReady || worker.cordoned) continue;
     const Desk& desk = desks_.at(name);
-    WorkerRoom room{.name = name, .slots = static_cast<int32_t>(worker.slots.size())};
+    WorkerRoom rooms[2] = {{.name = name}, {.name = name, .gpu = true}};
     std::set<int32_t> taken;
     for (const auto& [key, generation] : desk.assigned) {
       for (const RankPlace& place : state_.attempts.at(key).places) {
@@ -170,21 +170,22 @@ Snapshot Controller::WorkersView(absl::Time now) const {
       }
     }
     for (const Slot& slot : worker.slots) {
+      WorkerRoom& room = rooms[slot.gpu() ? 1 : 0];
+      ++room.slots;
       if (desk.barred_until <= now && !taken.contains(slot.index)) room.free.push_back(slot.index);
     }
-    std::sort(room.free.begin(), room.free.end());
-    view.workers.push_back(std::move(room));
+    for (WorkerRoom& room : rooms) {
+      std::sort(room.free.begin(), room.free.end());
+      if (room.slots > 0) view.workers.push_back(std::move(room));
+    }
   }
   return view;
 }
 
 Snapshot Controller::View(absl::Time now) const {
   Snapshot view = WorkersView(now);
-  int32_t slots = 0, free = 0;
-  for (const WorkerRoom& room : view.workers) {
-    slots += room.slots;
-    free += static_cast<int32_t>(room.free.size());
-  }
+  const int32_t slots = AllSlots(view).most();
+  int32_t free = FreeSlots(view).sum();
   // Jobs behind those that take or claim all that is free cannot be placed: they need not be looked at.
   for (auto at = queue_.begin(); at != queue_.end() && free > 0; ++at) {
     const Job& job = state_.jobs.at(std::get<2>(*at));
@@ -197,7 +198,9 @@ Snapshot Controller::View(absl::Time now) const {
     if (!Eligible(queued, now) || least > slots) continue;
     if (const auto last = state_.attempts.find({job.name, job.attempts});
         !job.cause.empty() && last != state_.attempts.end()) {
-      queued.avoid = last->second.places.front().worker;
+      for (const RankPlace& place : last->second.places) {
+        if (place.failed) queued.avoid = place.worker;
+      }
     }
     view.queue.push_back(std::move(queued));
     free -= least;

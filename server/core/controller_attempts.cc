@@ -97,7 +97,7 @@ absl::Status ControllerRules::On(const AttemptCompleted& event) {
     if (AllDone(found->second)) Requeue(key, std::string(found->second.stop_reason));
   } else if (!succeeded && !diverged) {
     if (event.fall_back_to.has_value()) Changed(event.job).checkpoint_update = *event.fall_back_to;
-    Fail(key, "failed", event.cause, event.message, event.fall_back_to.has_value());
+    Fail(key, event.worker, "failed", event.cause, event.message, event.fall_back_to.has_value());
   } else if (AllDone(found->second)) {  // all ranks hold the same weights, so the last to complete speaks for all
     End(key, event.outcome, event.cause, event.message);
     Job& job = Changed(event.job);
@@ -153,10 +153,15 @@ void ControllerRules::End(const AttemptKey& key, std::string_view outcome, std::
   room_changed_ = true;
 }
 
-void ControllerRules::Fail(const AttemptKey& key, std::string_view outcome, std::string_view cause,
-                           const std::string& message, bool mends) {
+void ControllerRules::MarkFailed(Attempt& attempt, const std::string& worker) {
+  for (RankPlace& place : attempt.places) place.failed = place.worker == worker;
+}
+
+void ControllerRules::Fail(const AttemptKey& key, const std::string& worker, std::string_view outcome,
+                           std::string_view cause, const std::string& message, bool mends) {
   if (c_.state_.jobs.at(key.first).state == JobState::kCancelling) return CancelEnded(key);
   End(key, outcome, cause, message);
+  MarkFailed(Changed(key), worker);
   Job& job = Changed(key.first);
   ++job.failures;
   mends = mends || CanMend(cause);

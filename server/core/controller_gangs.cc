@@ -12,11 +12,17 @@ absl::Status NoSuchWorker(const std::string& name) {
   return absl::NotFoundError(absl::StrCat("there is no worker ", name, ". strata workers lists them."));
 }
 
-int32_t FreeSlots(const Snapshot& view) {
-  int32_t free = 0;
-  for (const WorkerRoom& room : view.workers) free += static_cast<int32_t>(room.free.size());
-  return free;
+// All its ranks are on slots of one kind; a slot that its worker offers no longer counts as a share of cores.
+bool OnGpus(const State& state, const Attempt& attempt) {
+  const RankPlace& place = attempt.places.front();
+  const auto worker = state.workers.find(place.worker);
+  if (worker == state.workers.end()) return false;
+  return std::any_of(worker->second.slots.begin(), worker->second.slots.end(),
+                     [&](const Slot& slot) { return slot.index == place.slot && slot.gpu(); });
 }
+
+// What the rank that tells such a cause knows of the attempt's end.
+int Knowledge(std::string_view cause) { return cause == "rank_lost" ? 0 : cause == "rendezvous_failed" ? 1 : 2; }
 
 }  // namespace
 
@@ -68,8 +74,7 @@ void ControllerRules::Stop(const AttemptKey& key, const std::string& reason) {
 }
 
 void ControllerRules::MoveElastic(const std::string& worker) {
-  const Snapshot view = c_.WorkersView(now_);
-  int32_t free = FreeSlots(view);
+  Room free = FreeSlots(c_.WorkersView(now_));
   const auto assigned = c_.desks_[worker].assigned;
   for (const auto& [key, generation] : assigned) {
     const Job& job = c_.state_.jobs.at(key.first);
@@ -80,8 +85,14 @@ void ControllerRules::MoveElastic(const std::string& worker) {
         static_cast<int32_t>(std::count_if(attempt.places.begin(), attempt.places.end(), [&](const RankPlace& place) {
           return !place.done && !c_.state_.workers.at(place.worker).cordoned;
         }));
-    if (MostRanks(job, kept + free) == 0) continue;
-    free -= std::max(0, least - kept);
+    const bool gpu = OnGpus(c_.state_, attempt);
+    if (MostRanks(job, kept + free.of(gpu)) > 0) {
+      free.of(gpu) -= std::max(0, least - kept);
+    } else if (MostRanks(job, free.of(!gpu)) > 0) {
+      free.of(!gpu) -= least;
+    } else {
+      continue;
+    }
     Stop(key, absl::StrCat("Stopped to go on without worker ", worker, ", which is cordoned."));
   }
 }
@@ -100,13 +111,13 @@ bool ControllerRules::AnyoneWaitsFor(int32_t slots) const {
 void ControllerRules::Grow() {
   if (c_.small_since_.empty()) return;
   const Snapshot view = c_.WorkersView(now_);
-  int32_t free = FreeSlots(view), slots = 0;
+  Room free = FreeSlots(view);
+  const int32_t slots = AllSlots(view).most();
   std::set<std::string> open;  // workers on which it could go on
   for (const WorkerRoom& room : view.workers) {
-    slots += room.slots;
     if (c_.desks_[room.name].barred_until <= now_) open.insert(room.name);
   }
-  if (free == 0 || AnyoneWaitsFor(slots)) return;
+  if (free.sum() == 0 || AnyoneWaitsFor(slots)) return;
   std::map<Controller::QueueKey, AttemptKey> small;
   for (const auto& [key, since] : c_.small_since_) {
     const Job& job = c_.state_.jobs.at(key.first);
@@ -114,13 +125,18 @@ void ControllerRules::Grow() {
     if (!stays && now_ - since >= c_.options_.grow_after) small[Controller::KeyOf(job)] = key;
   }
   for (const auto& [order, key] : small) {
-    const auto& places = c_.state_.attempts.at(key).places;
+    const Attempt& attempt = c_.state_.attempts.at(key);
+    const Job& job = c_.state_.jobs.at(key.first);
+    const auto& places = attempt.places;
     const auto ranks = static_cast<int32_t>(places.size());
     const auto kept = static_cast<int32_t>(std::count_if(
         places.begin(), places.end(), [&](const RankPlace& place) { return open.contains(place.worker); }));
-    const int32_t more = MostRanks(c_.state_.jobs.at(key.first), kept + free);
+    const bool gpu = OnGpus(c_.state_, attempt);
+    // It would not grow where it is: it would go on on GPUs, maybe with fewer ranks.
+    if (!gpu && MostRanks(job, free.gpu) > 0) continue;
+    const int32_t more = MostRanks(job, kept + free.of(gpu));
     if (more <= ranks) continue;
-    free -= more - kept;
+    free.of(gpu) -= more - kept;
     Stop(key, absl::StrCat("Stopped to go on with ", more, " ranks instead of ", ranks, "."));
   }
 }
@@ -150,14 +166,16 @@ bool ControllerRules::Tell(const AttemptCompleted& event) {
   return true;
 }
 
-// A peer of the rank that failed may be heard first, and knows only that a rank is lost.
+// A peer of the rank that failed may be heard first, and knows only that a rank is lost or did not come.
 void ControllerRules::Amend(Attempt& attempt, const AttemptCompleted& event) {
-  if (event.outcome != "failed" || attempt.cause != "rank_lost" || event.cause == "rank_lost") return;
+  if (event.outcome != "failed" || Knowledge(event.cause) <= Knowledge(attempt.cause)) return;
+  const std::string told_first = attempt.cause;
   attempt.cause = event.cause;
   attempt.message = event.message;
+  MarkFailed(attempt, event.worker);
   const auto found = c_.state_.jobs.find(attempt.job);
   if (found == c_.state_.jobs.end() || found->second.attempts != attempt.number) return;
-  if (found->second.cause != "rank_lost") return;
+  if (found->second.cause != told_first) return;
   if (found->second.state != JobState::kQueued && found->second.state != JobState::kFailed) return;
   Job& job = Changed(attempt.job);
   job.cause = event.cause;
@@ -185,6 +203,9 @@ void ControllerRules::Compare(const AttemptKey& key) {
   c_.awaited_.erase(key);
   if (const std::string text = ComparePositions(c_.Find(key)->places); !text.empty()) {
     Attempt& attempt = Changed(key);
+    const int32_t behind = RankBehind(attempt.places);
+    const bool hung = attempt.cause == "stalled" || attempt.cause == "rank_lost";
+    if (hung && behind >= 0) MarkFailed(attempt, attempt.places[static_cast<size_t>(behind)].worker);
     const auto append = [&](std::string& message) { absl::StrAppend(&message, message.empty() ? "" : " ", text); };
     append(attempt.message);
     const auto job = c_.state_.jobs.find(attempt.job);

@@ -61,9 +61,9 @@ class ControllerRules {
   // Ends a live attempt; its slots are free, and every worker that has ranks of it is woken to end them.
   void End(const AttemptKey& key, std::string_view outcome, std::string_view cause, std::string_view message);
   // The attempt failed. A job that is CANCELLING becomes CANCELLED; others are queued again if that can help, or
-  // FAILED. `mends`: another attempt can do better, though not every one with this cause could.
-  void Fail(const AttemptKey& key, std::string_view outcome, std::string_view cause, const std::string& message,
-            bool mends = false);
+  // FAILED. `worker`: where. `mends`: another attempt can do better, though not every one with this cause could.
+  void Fail(const AttemptKey& key, const std::string& worker, std::string_view outcome, std::string_view cause,
+            const std::string& message, bool mends = false);
   // The attempt ended through nobody's fault: the job waits for another.
   void Requeue(const AttemptKey& key, const std::string& message);
   void CancelEnded(const AttemptKey& key);
@@ -87,6 +87,8 @@ class ControllerRules {
   // A gang has ended: its message compares where the ranks stood, as soon as all have told.
   void Await(const AttemptKey& key);
   void Compare(const AttemptKey& key);
+  // The attempt failed on this worker, so far as is known: its job's next one goes elsewhere.
+  static void MarkFailed(Attempt& attempt, const std::string& worker);
   void StopWaiting();  // for gangs that took too long to tell
 
   // Releases this worker's part of an attempt.

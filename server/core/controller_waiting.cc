@@ -7,20 +7,35 @@ namespace {
 
 std::string Plural(int64_t count, const char* thing) { return absl::StrCat(count, " ", thing, count == 1 ? "" : "s"); }
 
-struct Room {
-  int32_t workers = 0, slots = 0, free = 0;
-  int32_t cordoned = 0;  // slots of workers that take no more
-};
+bool Mixed(const Room& slots) { return slots.gpu > 0 && slots.cpu > 0; }
 
-Room RoomOf(const Snapshot& view) {
+// "3", or "2 GPUs and 4 CPU slots" in a cluster that has both.
+std::string Count(const Room& slots, const Room& of) {
+  if (!Mixed(of)) return absl::StrCat(slots.sum());
+  return absl::StrCat(Plural(slots.gpu, "GPU"), " and ", Plural(slots.cpu, "CPU slot"));
+}
+
+std::string InAll(const Room& slots) {
+  if (!Mixed(slots)) return Plural(slots.sum(), "slot") + " in all. ";
+  return Count(slots, slots) + ", and the ranks of an attempt are all on one kind. ";
+}
+
+Room SlotsOf(const Worker& worker) {
   Room room;
-  for (const WorkerRoom& worker : view.workers) {
-    ++room.workers;
-    room.slots += worker.slots;
-    room.free += static_cast<int32_t>(worker.free.size());
-  }
+  for (const Slot& slot : worker.slots) ++room.of(slot.gpu());
   return room;
 }
+
+void Add(const Room& more, Room* room) {
+  room->cpu += more.cpu;
+  room->gpu += more.gpu;
+}
+
+struct Cluster {
+  size_t workers = 0;
+  Room slots, free;
+  Room with_cordoned;  // and those of workers that take no more
+};
 
 std::string WhyNotEligible(const Job& job, const Job* upstream, absl::Time now) {
   if (job.held) return absl::StrCat("Is held. strata release ", job.name, " lets it begin.");
@@ -35,22 +50,25 @@ std::string WhyNotEligible(const Job& job, const Job* upstream, absl::Time now) 
                       " (", job.cause, ").");
 }
 
-std::string WhyNotPlaced(const Job& job, const Room& room, int32_t position, const Job* gang) {
-  if (room.workers == 0 && room.cordoned == 0) return "No worker is connected. Start one with strata-agent.";
+std::string WhyNotPlaced(const Job& job, const Cluster& cluster, int32_t position, const Job* gang) {
+  const Room &slots = cluster.slots, &all = cluster.with_cordoned;
+  if (cluster.workers == 0 && all.sum() == 0) return "No worker is connected. Start one with strata-agent.";
   const int32_t least = LeastRanks(job);
   const std::string needs = absl::StrCat(least < job.ranks ? "at least " : "", Plural(least, "slot"));
-  if (least > room.slots) {
-    if (least <= room.slots + room.cordoned) {
-      return absl::StrCat("Needs ", needs, "; the workers that take jobs have ", room.slots, " in all, ", room.cordoned,
-                          " more ", room.cordoned == 1 ? "is" : "are",
+  if (least > slots.most()) {
+    if (least <= all.most()) {
+      const int32_t cordoned = all.sum() - slots.sum();
+      return absl::StrCat("Needs ", needs, "; the workers that take jobs have ", Count(slots, all), " in all, ",
+                          cordoned, " more ", cordoned == 1 ? "is" : "are",
                           " cordoned. Uncordon a worker (strata workers uncordon), or connect more.");
     }
-    return absl::StrCat("Infeasible now: needs ", needs, "; the workers that are connected have ",
-                        room.slots + room.cordoned, " in all. Connect more workers, or ask for fewer ranks.");
+    return absl::StrCat("Infeasible now: needs ", needs, "; the workers that are connected have ", Count(all, all),
+                        " in all. Connect more workers, or ask for fewer ranks.");
   }
-  std::string reason = absl::StrCat("Waits for ", needs, "; ", room.free, " of ", room.slots, " free");
+  std::string reason =
+      absl::StrCat("Waits for ", needs, "; ", Count(cluster.free, slots), " of ", Count(slots, slots), " free");
   if (position > 1) absl::StrAppend(&reason, ", ", Plural(position - 1, "job"), " ahead");
-  if (gang != nullptr && room.free >= least) {
+  if (gang != nullptr && cluster.free.most() >= least) {
     absl::StrAppend(&reason, "; the free ones are kept for ", gang->name, ", which needs ", LeastRanks(*gang),
                     gang->priority > job.priority ? " and has a higher priority" : " and came first");
   }
@@ -72,10 +90,11 @@ Controller::Waiting Controller::WhyWaiting(const std::string& name, absl::Time n
     waiting.reason = WhyNotEligible(job, upstream_of(job), now);
     return waiting;
   }
-  Room room = RoomOf(WorkersView(now));
+  const Snapshot view = WorkersView(now);
+  Cluster cluster{.workers = view.workers.size(), .slots = AllSlots(view), .free = FreeSlots(view)};
+  cluster.with_cordoned = cluster.slots;
   for (const auto& [worker_name, worker] : state_.workers) {
-    if (worker.state == WorkerState::kReady && worker.cordoned)
-      room.cordoned += static_cast<int32_t>(worker.slots.size());
+    if (worker.state == WorkerState::kReady && worker.cordoned) Add(SlotsOf(worker), &cluster.with_cordoned);
   }
   const Job* gang = nullptr;  // the first one ahead that the cluster could hold
   waiting.position = 1;
@@ -84,25 +103,26 @@ Controller::Waiting Controller::WhyWaiting(const std::string& name, absl::Time n
     const Job& ahead = state_.jobs.at(ahead_name);
     if (!Eligible({.job = &ahead, .upstream = upstream_of(ahead)}, now)) continue;
     ++waiting.position;
-    if (gang == nullptr && LeastRanks(ahead) <= room.slots) gang = &ahead;
+    if (gang == nullptr && LeastRanks(ahead) <= cluster.slots.most()) gang = &ahead;
   }
-  waiting.reason = WhyNotPlaced(job, room, waiting.position, gang);
+  waiting.reason = WhyNotPlaced(job, cluster, waiting.position, gang);
   return waiting;
 }
 
 absl::Status Controller::CheckFeasible(const Job& job) const {
   if (job.ranks <= 1) return absl::OkStatus();
-  int32_t workers = 0, slots = 0;
+  int32_t workers = 0;
+  Room slots;
   for (const auto& [name, worker] : state_.workers) {
     if (worker.state != WorkerState::kReady || worker.draining) continue;
     ++workers;
-    slots += static_cast<int32_t>(worker.slots.size());
+    Add(SlotsOf(worker), &slots);
   }
   const int32_t least = LeastRanks(job);
-  if (workers == 0 || least <= slots) return absl::OkStatus();
+  if (workers == 0 || least <= slots.most()) return absl::OkStatus();
   const std::string have =
       absl::StrCat("; the ", workers == 1 ? "worker that is" : Plural(workers, "worker") + " that are", " connected ",
-                   workers == 1 ? "has " : "have ", Plural(slots, "slot"), " in all. ");
+                   workers == 1 ? "has " : "have ", InAll(slots));
   if (job.kind == JobKind::kEvaluate) {
     return absl::FailedPreconditionError(
         absl::StrCat("INFEASIBLE: evaluate.ranks is ", job.ranks, have, "Lower evaluate.ranks, or start workers."));

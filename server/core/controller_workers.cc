@@ -85,8 +85,9 @@ absl::Status ControllerRules::On(const WorkerRegistered& event) {
   for (const auto& [key, generation] : assigned) {
     const Part part = PartOn(c_.state_.attempts.at(key), event.worker);
     if (part.placed && (running.contains(key) || !part.up)) continue;
-    Fail(key, "failed", "worker_lost",
-         absl::StrCat("The agent of worker ", name, " restarted and found no process of it."));
+    Fail(key, name, "failed", "worker_lost",
+         part.placed ? absl::StrCat("The agent of worker ", name, " restarted and found no process of it.")
+                     : absl::StrCat("Worker ", name, " no longer offers a slot of it."));
   }
   Worker& worker = c_.state_.workers[name];
   const bool cordoned = worker.cordoned, draining = worker.draining;
@@ -113,7 +114,7 @@ absl::Status ControllerRules::On(const WorkerSynchronized& event) {
   for (const auto& [key, generation] : assigned) {
     // What was assigned after the agent last heard cannot be listed yet.
     if (event.generation < generation || running.contains(key)) continue;
-    Fail(key, "failed", "worker_lost",
+    Fail(key, event.worker, "failed", "worker_lost",
          absl::StrCat("Worker ", event.worker, " had it and does not know of it any more."));
   }
   return absl::OkStatus();
@@ -167,7 +168,7 @@ void ControllerRules::LoseWorker(const std::string& name, WorkerState state, std
     if (state == WorkerState::kGone && c_.state_.attempts.at(key).ranks_up == 0) {
       Requeue(key, message);
     } else {
-      Fail(key, "fenced", "worker_lost", message);
+      Fail(key, name, "fenced", "worker_lost", message);
     }
   }
 }

@@ -8,8 +8,10 @@ namespace strata::core {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 const absl::Time kStart = absl::FromUnixSeconds(1'800'000'000);
@@ -21,9 +23,9 @@ class GangsTest : public ::testing::Test {
     EXPECT_TRUE(effects.ok()) << effects.status();
     return effects.ok() ? *effects : Effects{};
   }
-  void AddWorker(const std::string& name, int slots) {
+  void AddWorker(const std::string& name, int slots, const std::string& device = "cpu") {
     Worker worker{.name = name, .uid = name, .session = "s-" + name};
-    for (int i = 0; i < slots; ++i) worker.slots.push_back({.index = i});
+    for (int i = 0; i < slots; ++i) worker.slots.push_back({.index = i, .device = device});
     Do(WorkerRegistered{worker, {}});
   }
   void Up(const std::string& job) {
@@ -85,6 +87,89 @@ TEST(ComparePositionsTest, NamesWhoIsBehindAndWhere) {
             "Rank 0 stood at collective 3 (x). Rank 1 stood at collective 3 (y).");
   EXPECT_EQ(ComparePositions({place(0, 0, ""), place(1, 1, "y")}),
             "Rank 0 is behind, before the first collective. Rank 1 stood at collective 1 (y).");
+}
+
+TEST(RankBehindTest, IsWhoStandsFurthestBackOrIsSuspendedAmongEquals) {
+  const auto behind = [](const std::vector<std::pair<int64_t, std::string>>& stood) {
+    std::vector<RankPlace> places;
+    for (const auto& [sequence, name] : stood) {
+      places.push_back({.rank = static_cast<int32_t>(places.size()), .sequence = sequence, .collective = name});
+    }
+    return RankBehind(places);
+  };
+  EXPECT_EQ(behind({{7, "a"}, {6, "b"}, {7, "a"}}), 1);
+  EXPECT_EQ(behind({{7, "a"}, {7, "a"}}), -1);
+  EXPECT_EQ(behind({{7, "a"}, {7, "a, suspended"}}), 1);
+  EXPECT_EQ(behind({{7, "a, suspended"}, {6, "b"}}), 1);
+  EXPECT_EQ(behind({{-1, ""}, {6, "b"}}), -1);
+}
+
+TEST_F(GangsTest, TheNextAttemptLeavesOutTheWorkerOfTheRankThatFailed) {
+  for (const char* name : {"w1", "w2", "w3"}) AddWorker(name, 1);
+  Do(JobsSubmitted{{Job{.name = "a", .ranks = 2, .max_attempts = 9}}});
+  const auto workers = [&] {
+    std::vector<std::string> names;
+    for (const RankPlace& place : Last("a").places) names.push_back(place.worker);
+    return names;
+  };
+  const auto first = workers();
+  // The second rank crashed; its peer is heard first, and has only lost it.
+  Do(AttemptCompleted{"a", 1, first[0], "failed", true, "rank_lost", "", {}, {{0, 7, "x"}}});
+  Do(AttemptCompleted{"a", 1, first[1], "failed", true, "crashed", "", {}, {{1, 7, "x"}}});
+  Pass(2);
+  EXPECT_THAT(workers(), AllOf(SizeIs(2), Contains(first[0]), Not(Contains(first[1]))));
+  // The first one that is heard killed its ranks as hanging; it was the other that was suspended.
+  const auto second = workers();
+  Do(AttemptCompleted{"a", 2, second[0], "failed", true, "stalled", "", {}, {{0, 7, "x"}}});
+  Do(AttemptCompleted{"a", 2, second[1], "failed", true, "rank_lost", "", {}, {{1, 7, "x, suspended"}}});
+  EXPECT_THAT(JobOf("a").message, HasSubstr("Rank 1 stood at collective 7 (x, suspended)"));
+  controller_ = Controller({}, controller_.state(), now_);
+  Pass(3);
+  EXPECT_THAT(workers(), AllOf(SizeIs(2), Contains(second[0]), Not(Contains(second[1]))));
+}
+
+TEST_F(GangsTest, AGangIsOnOneKindOfSlot) {
+  AddWorker("w1", 2);
+  AddWorker("g1", 1, "H100");
+  const absl::Status status = controller_.CheckFeasible({.name = "a", .ranks = 3});
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("1 GPU and 2 CPU slots"), HasSubstr("all on one kind")));
+  Do(JobsSubmitted{{Job{.name = "a", .ranks = 2}, Job{.name = "b", .ranks = 2}, Job{.name = "c"}}});
+  for (const RankPlace& place : Last("a").places) EXPECT_EQ(place.worker, "w1");
+  EXPECT_THAT(controller_.WhyWaiting("b", now_).reason,
+              HasSubstr("1 GPU and 0 CPU slots of 1 GPU and 2 CPU slots free"));
+  EXPECT_EQ(JobOf("c").state, JobState::kQueued);  // the gang before it keeps its turn
+  Do(CancelRequested{"b"});
+  EXPECT_EQ(Last("c").places[0].worker, "g1");
+}
+
+TEST_F(GangsTest, AnElasticAttemptGrowsOnItsOwnKind) {
+  AddWorker("g1", 1, "H100");
+  Do(JobsSubmitted{{Job{.name = "a", .ranks = 4, .min_ranks = 1, .global_batch = 4}}});
+  Up("a");
+  AddWorker("w1", 8);
+  Pass(70);
+  EXPECT_EQ(Last("a").stop_reason, "");
+  AddWorker("g2", 1, "H100");
+  Pass(2);
+  EXPECT_EQ(Last("a").stop_reason, "Stopped to go on with 2 ranks instead of 1.");
+  Stopped("a", "g1");
+  EXPECT_EQ(Ranks("a"), 2u);
+  Up("a");
+  Do(CordonRequested{"g1"});
+  Stopped("a", "g1");
+  Stopped("a", "g2");
+  EXPECT_EQ(Last("a").places[0].worker, "g2");
+}
+
+TEST_F(GangsTest, AWorkerThatOffersFewerSlotsLosesWhatRanOnThem) {
+  AddWorker("w1", 2);
+  Do(JobsSubmitted{{Job{.name = "a"}, Job{.name = "b"}}});
+  Up("a");
+  Up("b");
+  Worker worker{.name = "w1", .uid = "w1", .session = "s2", .slots = {{.index = 1}}};
+  Do(WorkerRegistered{worker, {{"a", 1}, {"b", 1}}});
+  EXPECT_THAT(JobOf("a").message, HasSubstr("no longer offers a slot"));
+  EXPECT_EQ(JobOf("b").state, JobState::kRunning);
 }
 
 TEST_F(GangsTest, ASubmissionLargerThanTheClusterIsInfeasible) {
@@ -223,6 +308,18 @@ TEST_F(GangsTest, ACrashsOwnCauseStandsBeforeItsPeers) {
       "Rank 0 had no room. Rank 0 is behind, at collective 6 (update 2). Rank 1 stood at collective 7 (update 3).");
   EXPECT_EQ(JobOf("a").message, Last("a").message);
   Do(AttemptCompleted{"a", 1, "w1", "failed", true, "out_of_memory"});  // repeated
+}
+
+TEST_F(GangsTest, WhoDiedBeforeTheMeetingIsTheCauseNotThatItDidNotCome) {
+  AddWorker("w1", 1);
+  AddWorker("w2", 1);
+  Do(JobsSubmitted{{Job{.name = "a", .ranks = 2}}});
+  Do(AttemptCompleted{"a", 1, "w2", "failed", true, "rendezvous_failed", "Rank 0 did not come."});
+  EXPECT_EQ(JobOf("a").cause, "rendezvous_failed");
+  Do(AttemptCompleted{"a", 1, "w1", "failed", true, "crashed", "Rank 0 was killed."});
+  EXPECT_EQ(Last("a").cause, "crashed");
+  EXPECT_EQ(JobOf("a").cause, "crashed");
+  EXPECT_THAT(JobOf("a").message, HasSubstr("Rank 0 was killed."));
 }
 
 TEST_F(GangsTest, PositionsArriveWhileTheNextAttemptRuns) {

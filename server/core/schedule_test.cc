@@ -34,8 +34,17 @@ class Case {
     jobs_.back().not_before = time;
     return *this;
   }
-  Case& Worker(const std::string& name, int32_t slots, std::vector<int32_t> free) {
-    snapshot_.workers.push_back({name, slots, std::move(free)});
+  Case& Worker(const std::string& name, int32_t slots, std::vector<int32_t> free, bool gpu = false) {
+    snapshot_.workers.push_back({name, slots, std::move(free), gpu});
+    return *this;
+  }
+  Case& Gpus(const std::string& name, int32_t slots, std::vector<int32_t> free) {
+    return Worker(name, slots, std::move(free), true);
+  }
+  Case& Elastic(const std::string& name, int32_t min, int32_t max) {
+    Queue(name, max);
+    jobs_.back().min_ranks = min;
+    jobs_.back().global_batch = max;
     return *this;
   }
   // "job@worker:slot,worker:slot" for each placement, by rank.
@@ -89,6 +98,28 @@ TEST(ScheduleTest, AvoidsTheWorkerOfTheLastFailureWhereItCan) {
   EXPECT_THAT(Case().Queue("a", 1, "w1").Worker("w1", 1, {0}).Worker("w2", 2, {}).Plan(), ElementsAre("a@w1:0"));
   EXPECT_THAT(Case().Queue("a", 2, "w1").Worker("w1", 2, {0, 1}).Worker("w2", 1, {0}).Plan(),
               ElementsAre("a@w1:0,w1:1"));
+}
+
+TEST(ScheduleTest, AGangLeavesOutTheWorkerOfItsFailureIfTheOthersCanHoldIt) {
+  EXPECT_THAT(
+      Case().Queue("a", 3, "w1").Worker("w1", 4, {0, 1, 2, 3}).Worker("w2", 2, {0, 1}).Worker("w3", 1, {0}).Plan(),
+      ElementsAre("a@w2:0,w2:1,w3:0"));
+  EXPECT_THAT(Case().Queue("a", 3, "w1").Worker("w1", 4, {0, 1, 2, 3}).Worker("w2", 2, {0, 1}).Plan(),
+              ElementsAre("a@w1:0,w1:1,w1:2"));
+  EXPECT_THAT(Case().Queue("a", 1, "w1").Queue("b", 2).Worker("w1", 2, {0, 1}).Worker("w2", 1, {0}).Plan(),
+              ElementsAre("a@w2:0", "b@w1:0,w1:1"));  // others may have it still
+}
+
+TEST(ScheduleTest, AllRanksAreOnOneKindOfSlotGpusFirst) {
+  EXPECT_THAT(Case().Queue("a", 2).Queue("b", 2).Gpus("g", 2, {0, 1}).Worker("w", 2, {0, 1}).Plan(),
+              ElementsAre("a@g:0,g:1", "b@w:0,w:1"));
+  EXPECT_THAT(Case().Queue("a", 3).Queue("b", 1).Gpus("g", 2, {0, 1}).Worker("w", 2, {0, 1}).Plan(),
+              ElementsAre("b@g:0"));  // no kind has three slots in all
+  EXPECT_THAT(Case().Queue("a", 2).Queue("b", 1).Gpus("g", 2, {0}).Worker("w", 1, {0}).Plan(), IsEmpty());
+  EXPECT_THAT(Case().Queue("a", 3).Gpus("g", 2, {0, 1}).Worker("w", 3, {0, 1, 2}).Plan(), ElementsAre("a@w:0,w:1,w:2"));
+  EXPECT_THAT(Case().Elastic("a", 1, 4).Gpus("g", 2, {0, 1}).Worker("w", 4, {0, 1, 2, 3}).Plan(),
+              ElementsAre("a@g:0,g:1"));
+  EXPECT_THAT(Case().Queue("a", 1).Gpus("m", 1, {1}).Worker("m", 1, {0}).Plan(), ElementsAre("a@m:1"));
 }
 
 TEST(ScheduleTest, WaitsForUpstreamAndBackoff) {

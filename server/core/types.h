@@ -59,6 +59,7 @@ struct RankPlace {
   // The last collective that it had begun when it ended: from 1; 0: none; -1: it has not been told.
   int64_t sequence = -1;
   std::string collective;
+  bool failed = false;  // the attempt failed because of this rank, as far as is known
   bool operator==(const RankPlace&) const = default;
 };
 
@@ -82,8 +83,11 @@ struct Attempt {
 
 struct Slot {
   int32_t index = 0;
-  std::string device;
+  std::string device;  // cpu (or nothing), else the GPU's model
   std::string cores;
+  std::string uuid;          // of the GPU
+  int64_t memory_bytes = 0;  // of the GPU
+  bool gpu() const { return !device.empty() && device != "cpu"; }
   bool operator==(const Slot&) const = default;
 };
 
@@ -100,8 +104,9 @@ struct Worker {
   std::string version;
   std::string host;
   std::string advertise_address;
-  bool cordoned = false;  // no further attempt begins there
-  bool draining = false;  // its attempts are being moved away; then it leaves
+  std::string metrics_address;  // host:port of its /metrics; empty: none
+  bool cordoned = false;        // no further attempt begins there
+  bool draining = false;        // its attempts are being moved away; then it leaves
   bool operator==(const Worker&) const = default;
 };
 

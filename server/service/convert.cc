@@ -118,6 +118,8 @@ v1::Worker ToProto(const core::Worker& worker) {
     out->set_index(slot.index);
     out->set_device(slot.device);
     out->set_cores(slot.cores);
+    out->set_uuid(slot.uuid);
+    out->set_memory_bytes(slot.memory_bytes);
   }
   switch (worker.state) {
     case core::WorkerState::kReady:
@@ -136,6 +138,7 @@ v1::Worker ToProto(const core::Worker& worker) {
   proto.set_advertise_address(worker.advertise_address);
   proto.set_cordoned(worker.cordoned);
   proto.set_draining(worker.draining);
+  proto.set_metrics_address(worker.metrics_address);
   return proto;
 }
 

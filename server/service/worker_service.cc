@@ -45,9 +45,10 @@ absl::Status WorkerService::Register(const v1::RegisterWorkerRequest& request, v
                   .session = base::RandomHex(8),
                   .version = request.version(),
                   .host = request.host(),
-                  .advertise_address = request.advertise_address()};
+                  .advertise_address = request.advertise_address(),
+                  .metrics_address = request.metrics_address()};
   for (const v1::Slot& slot : request.slots())
-    event.worker.slots.push_back({slot.index(), slot.device(), slot.cores()});
+    event.worker.slots.push_back({slot.index(), slot.device(), slot.cores(), slot.uuid(), slot.memory_bytes()});
   event.running = Running(request.attempts());
   response.set_session(event.worker.session);
   *response.mutable_lease_duration() = ToProto(coordinator_.options().lease_duration);

@@ -15,6 +15,7 @@ std::string PlacesToJson(const std::vector<core::RankPlace>& places) {
       item["sequence"] = place.sequence;
       item["collective"] = place.collective;
     }
+    if (place.failed) item["failed"] = true;
     list.push_back(std::move(item));
   }
   // What a trainer calls its collectives may be no UTF-8; such bytes are replaced, not thrown over.
@@ -26,15 +27,22 @@ std::vector<core::RankPlace> PlacesFromJson(const std::string& text) {
   for (const json& item : json::parse(text, nullptr, false)) {
     if (!item.is_object()) continue;
     places.push_back({item.value("rank", 0), item.value("worker", ""), item.value("slot", 0), item.value("up", false),
-                      item.value("done", false), item.value("sequence", int64_t{-1}), item.value("collective", "")});
+                      item.value("done", false), item.value("sequence", int64_t{-1}), item.value("collective", ""),
+                      item.value("failed", false)});
   }
   return places;
 }
 
 std::string SlotsToJson(const std::vector<core::Slot>& slots) {
   json list = json::array();
-  for (const auto& slot : slots)
-    list.push_back({{"index", slot.index}, {"device", slot.device}, {"cores", slot.cores}});
+  for (const auto& slot : slots) {
+    json item = {{"index", slot.index}, {"device", slot.device}, {"cores", slot.cores}};
+    if (slot.gpu()) {
+      item["uuid"] = slot.uuid;
+      item["memory_bytes"] = slot.memory_bytes;
+    }
+    list.push_back(std::move(item));
+  }
   // What an agent calls its device may be no UTF-8; such bytes are replaced, not thrown over.
   return list.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -43,7 +51,8 @@ std::vector<core::Slot> SlotsFromJson(const std::string& text) {
   std::vector<core::Slot> slots;
   for (const json& item : json::parse(text, nullptr, false)) {
     if (!item.is_object()) continue;
-    slots.push_back({item.value("index", 0), item.value("device", ""), item.value("cores", "")});
+    slots.push_back({item.value("index", 0), item.value("device", ""), item.value("cores", ""), item.value("uuid", ""),
+                     item.value("memory_bytes", int64_t{0})});
   }
   return slots;
 }

@@ -9,10 +9,11 @@ namespace strata::sim {
 
 using Kind = SpoolEvent::Kind;
 
-Agent::Agent(std::string name, int32_t slots, Loop& loop, Random& random, Network& network, Trainers& trainers,
-             Coordinator::Trace trace)
+Agent::Agent(std::string name, int32_t slots, std::string device, Loop& loop, Random& random, Network& network,
+             Trainers& trainers, Coordinator::Trace trace)
     : name_(std::move(name)),
       slots_(slots),
+      device_(std::move(device)),
       loop_(loop),
       random_(random),
       network_(network),
@@ -85,7 +86,7 @@ void Agent::Register() {
   if (registering_) return;
   registering_ = true;
   core::Worker worker{.name = name_, .uid = uid_};
-  for (int32_t i = 0; i < slots_; ++i) worker.slots.push_back({.index = i});
+  for (int32_t i = 0; i < slots_; ++i) worker.slots.push_back({.index = i, .device = device_});
   std::vector<AttemptKey> running;
   for (const auto& [key, work] : works_) running.push_back(key);
   network_.Call<Registration>(

@@ -15,8 +15,9 @@ namespace strata::sim {
 
 class Agent {
  public:
-  Agent(std::string name, int32_t slots, Loop& loop, Random& random, Network& network, Trainers& trainers,
-        Coordinator::Trace trace);
+  // `device` of its slots: a model of GPU, or empty for shares of cores.
+  Agent(std::string name, int32_t slots, std::string device, Loop& loop, Random& random, Network& network,
+        Trainers& trainers, Coordinator::Trace trace);
 
   void Start();
   void Crash();         // the agent's process only
@@ -62,6 +63,7 @@ class Agent {
 
   const std::string name_;
   const int32_t slots_;
+  const std::string device_;
   Loop& loop_;
   Random& random_;
   Network& network_;

@@ -85,15 +85,20 @@ void Ledger::CheckJob(const core::State& state, const core::Job& job, bool retri
 void Ledger::CheckBegun(const core::State& state, const core::Attempt& attempt, bool retried) {
   const core::Job& job = state.jobs.at(attempt.job);
   std::set<int32_t> ranks;
+  std::set<bool> kinds;
   Begun begun{.at = loop_.awake(), .jumps = small_jumps_};
   for (const core::RankPlace& place : attempt.places) {
     ranks.insert(place.rank);
     begun.slots.emplace_back(place.worker, place.slot);
     const core::Worker& worker = state.workers.at(place.worker);
+    for (const core::Slot& slot : worker.slots) {
+      if (slot.index == place.slot) kinds.insert(slot.gpu());
+    }
     if (worker.cordoned || worker.draining) {
       Violate(absl::StrCat(attempt.job, " began on ", place.worker, ", which is cordoned"));
     }
   }
+  if (kinds.size() > 1) Violate(absl::StrCat(attempt.job, " began on GPUs and CPU slots at once"));
   const auto size = static_cast<int32_t>(ranks.size());
   const bool elastic = job.min_ranks > 0 && size >= job.min_ranks && size < job.ranks && job.global_batch % size == 0;
   if ((size != job.ranks && !elastic) || attempt.places.size() != ranks.size() || *ranks.rbegin() != size - 1) {
@@ -123,11 +128,12 @@ bool Waits(const core::State& state, const core::Job& job, absl::Time now) {
   if (job.state != JobState::kQueued || job.held || job.not_before > now) return false;
   const auto upstream = state.jobs.find(job.upstream);
   if (!job.upstream.empty() && (upstream == state.jobs.end() || !core::Satisfies(upstream->second, job))) return false;
-  int32_t slots = 0;
+  int32_t cpus = 0, gpus = 0;
   for (const auto& [name, worker] : state.workers) {
-    if (worker.state == core::WorkerState::kReady && !worker.cordoned)
-      slots += static_cast<int32_t>(worker.slots.size());
+    if (worker.state != core::WorkerState::kReady || worker.cordoned) continue;
+    for (const core::Slot& slot : worker.slots) ++(slot.gpu() ? gpus : cpus);
   }
+  const int32_t slots = std::max(cpus, gpus);
   if (job.ranks <= slots) return true;
   for (int32_t ranks = std::max(job.min_ranks, 1); job.min_ranks > 0 && ranks <= slots; ++ranks) {
     if (job.global_batch % ranks == 0) return true;

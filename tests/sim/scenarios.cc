@@ -1,7 +1,7 @@
 // strata-scenarios FOLDER [--rewrite]: plays each script of the folder against the controller and compares what it says
 // with the lines that begin with ">". With --rewrite these lines are written anew; a person reads the diff.
 //
-// A script's lines: `worker NAME [slots=N] [uid=U] [running=JOB#N]`, `submit JOB [ranks=N] [min=N] [batch=N]
+// A script's lines: `worker NAME [slots=N] [device=D] [uid=U] [running=JOB#N]`, `submit JOB [ranks=N] [min=N] [batch=N]
 // [priority=N] [upstream=JOB] [attempts=N] [accepts_diverged]`, `at TIME` (ticks every second until then; workers that
 // are heard synchronise), `sleep DURATION` (of all machines), `silence NAME`, `hear NAME`, `restart DURATION` (the
 // coordinator, after being down so long), `up JOB`, `rendezvous JOB ADDRESS`, `checkpoint JOB UPDATE`, `complete JOB
@@ -128,7 +128,8 @@ class Player {
     Worker worker{
         .name = name, .uid = words.named.contains("uid") ? words.named.at("uid") : name, .host = "host-" + name};
     worker.session = absl::StrCat("s", ++sessions_);
-    for (int32_t i = 0; i < words.Number("slots", 1); ++i) worker.slots.push_back({.index = i});
+    for (int32_t i = 0; i < words.Number("slots", 1); ++i)
+      worker.slots.push_back({.index = i, .device = words.named.contains("device") ? words.named.at("device") : ""});
     WorkerRegistered event{.worker = worker};
     if (words.named.contains("running")) {
       const std::string& text = words.named.at("running");

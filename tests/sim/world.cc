@@ -34,8 +34,10 @@ World::World(uint64_t seed, bool trace)
       trainers_(loop_, random_, Tracer(loop_, trace)) {
   const int64_t agents = random_.Between(kLeastAgents, 7);
   for (int64_t i = 1; i <= agents; ++i) {
-    agents_.push_back(std::make_unique<Agent>(absl::StrCat("w", i), static_cast<int32_t>(random_.Between(1, 3)), loop_,
-                                              random_, network_, trainers_, Tracer(loop_, trace)));
+    // The first five can hold every job, the others have GPUs.
+    const std::string device = i > kLeastAgents ? "gpu" : "";
+    agents_.push_back(std::make_unique<Agent>(absl::StrCat("w", i), static_cast<int32_t>(random_.Between(1, 3)), device,
+                                              loop_, random_, network_, trainers_, Tracer(loop_, trace)));
   }
   if (only_sleep_) ledger_.NothingMayFail();
   figures_.agents = agents;
