@@ -120,9 +120,9 @@ absl::StatusOr<std::string> Sha256OfFile(const std::string& path) {
   }
 }
 
-absl::Status WriteFileAtomically(const std::string& path, std::string_view content) {
+absl::Status WriteFileAtomically(const std::string& path, std::string_view content, int mode) {
   const std::string temporary = absl::StrCat(path, ".", RandomHex(4), ".tmp");
-  auto file = OpenFile(temporary, O_WRONLY | O_CREAT | O_EXCL);
+  auto file = OpenFile(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
   if (!file.ok()) return file.status();
   absl::Status status = WriteAt(*file, content, 0, temporary);
   if (status.ok()) status = SyncFile(*file, temporary);

@@ -41,8 +41,8 @@ absl::Status SyncFolder(const std::string& folder);
 int64_t FileSize(const std::string& path);
 absl::StatusOr<std::string> ReadFile(const std::string& path);
 absl::StatusOr<std::string> Sha256OfFile(const std::string& path);
-// Under a temporary name, synced, renamed.
-absl::Status WriteFileAtomically(const std::string& path, std::string_view content);
+// Under a temporary name, synced, renamed. A secret's mode is 0600.
+absl::Status WriteFileAtomically(const std::string& path, std::string_view content, int mode = 0644);
 // rename(2), and both folders synced.
 absl::Status RenameDurably(const std::string& from, const std::string& to);
 absl::Status MakeFolders(const std::string& path);

@@ -248,8 +248,34 @@ class MemoryStore final : public Store {
     base::MutexLock lock(mutex_);
     return t_.checkpoint_events.contains({job, sha256});
   }
+  Rows<Token> ListTokens(const std::string& after, int limit) override {
+    base::MutexLock lock(mutex_);
+    std::vector<Token> out;
+    for (const auto& [name, token] : t_.tokens) {
+      if (name > after && static_cast<int>(out.size()) < limit) out.push_back(token);
+    }
+    return out;
+  }
+  Rows<AuditEntry> ListAudit(const AuditFilter& filter, int limit) override {
+    base::MutexLock lock(mutex_);
+    std::vector<AuditEntry> out;
+    for (auto entry = t_.audit.rbegin(); entry != t_.audit.rend(); ++entry) {
+      if (static_cast<int>(out.size()) < limit && Takes(filter, *entry)) out.push_back(*entry);
+    }
+    return out;
+  }
 
  private:
+  static bool Takes(const AuditFilter& filter, const AuditEntry& entry) {
+    const auto below = [](const std::string& name, const std::string& above) {
+      return name == above || name.rfind(above + "/", 0) == 0;
+    };
+    return entry.number < filter.before && (filter.caller.empty() || entry.caller == filter.caller) &&
+           (filter.method.empty() || entry.method == filter.method ||
+            entry.method.substr(entry.method.find('/') + 1) == filter.method) &&
+           (filter.target.empty() || below(entry.target, filter.target)) && entry.time >= filter.start &&
+           entry.time < filter.end;
+  }
   template <typename Wanted>
   Found<Experiment> FirstExperiment(Wanted wanted) {
     base::MutexLock lock(mutex_);

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "server/core/types.h"
+#include "server/store/access_rows.h"
 #include "server/store/rows.h"
 #include "server/store/transaction.h"
 
@@ -43,6 +44,8 @@ struct MemoryTables {
   std::map<std::string, std::vector<DatasetFile>> dataset_files;
   std::map<std::string, Upload> uploads;
   std::vector<Artifact> artifacts;
+  std::map<std::string, Token> tokens;
+  std::vector<AuditEntry> audit;  // by number
 
   Trial* FindTrial(const std::string& name) {
     const auto at = std::find_if(trials.begin(), trials.end(), [&](const Trial& t) { return t.name == name; });

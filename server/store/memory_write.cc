@@ -211,6 +211,20 @@ absl::Status Run(MemoryTables& t, const EraseArtifact& w) {
   return absl::OkStatus();
 }
 
+absl::Status Run(MemoryTables& t, const PutToken& w) {
+  for (const auto& [name, token] : t.tokens) {
+    if (name != w.token.name && token.sha256 == w.token.sha256) return Taken(name);
+  }
+  t.tokens[w.token.name] = w.token;
+  return absl::OkStatus();
+}
+
+absl::Status Run(MemoryTables& t, const AddAuditEntry& w) {
+  t.audit.push_back(w.entry);
+  t.audit.back().number = static_cast<int64_t>(t.audit.size());
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ApplyWrite(MemoryTables& tables, const Write& write) {

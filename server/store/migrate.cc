@@ -8,6 +8,10 @@ extern "C" const char strata_migration_0002[];
 extern "C" const unsigned long strata_migration_0002_size;
 extern "C" const char strata_migration_0003[];
 extern "C" const unsigned long strata_migration_0003_size;
+extern "C" const char strata_migration_0004[];
+extern "C" const unsigned long strata_migration_0004_size;
+extern "C" const char strata_migration_0005[];
+extern "C" const unsigned long strata_migration_0005_size;
 
 namespace strata::store {
 namespace {
@@ -25,7 +29,9 @@ const std::vector<std::string_view>& Migrations() {
   static const auto* const migrations =
       new std::vector<std::string_view>{{strata_migration_0001, strata_migration_0001_size},
                                         {strata_migration_0002, strata_migration_0002_size},
-                                        {strata_migration_0003, strata_migration_0003_size}};
+                                        {strata_migration_0003, strata_migration_0003_size},
+                                        {strata_migration_0004, strata_migration_0004_size},
+                                        {strata_migration_0005, strata_migration_0005_size}};
   return *migrations;
 }
 

@@ -125,6 +125,7 @@ core::Worker ReadWorker(const Query& q, int c) {
   w.advertise_address = q.Text(c + 9);
   w.cordoned = q.Int(c + 10) != 0;
   w.draining = q.Int(c + 11) != 0;
+  w.metrics_address = q.Text(c + 12);
   return w;
 }
 
@@ -191,7 +192,7 @@ absl::StatusOr<core::State> LoadState(Connection& db) {
   Query workers(
       db,
       "SELECT name, uid, session, slots, state, last_seen, lease_end, version, host, advertise_address, cordoned, "
-      "draining FROM workers");
+      "draining, metrics_address FROM workers");
   while (workers.Next()) {
     core::Worker worker = ReadWorker(workers, 0);
     state.workers.emplace(worker.name, std::move(worker));

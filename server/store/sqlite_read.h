@@ -35,5 +35,7 @@ Found<Upload> FindUploadLike(Connection& db, const Upload& same);
 Found<Artifact> FindArtifact(Connection& db, const std::string& name);
 Rows<Artifact> ListArtifacts(Connection& db, const std::string& trial);
 absl::StatusOr<bool> HasCheckpointEvent(Connection& db, const std::string& job, const std::string& sha256);
+Rows<Token> ListTokens(Connection& db, const std::string& after, int limit);
+Rows<AuditEntry> ListAudit(Connection& db, const AuditFilter& filter, int limit);
 
 }  // namespace strata::store::sqlite

@@ -186,6 +186,12 @@ class SqliteStore final : public Store {
   absl::StatusOr<bool> HasCheckpointEvent(const std::string& job, const std::string& sha256) override {
     return Read(sqlite::HasCheckpointEvent, job, sha256);
   }
+  Rows<Token> ListTokens(const std::string& after, int limit) override {
+    return Read(sqlite::ListTokens, after, limit);
+  }
+  Rows<AuditEntry> ListAudit(const AuditFilter& filter, int limit) override {
+    return Read(sqlite::ListAudit, filter, limit);
+  }
 
  private:
   void WriteUntilClosed() {

@@ -87,10 +87,10 @@ absl::Status Run(Connection& db, const PutWorker& w) {
   const core::Worker& k = w.worker;
   return Query(db,
                "INSERT OR REPLACE INTO workers (name, uid, session, slots, state, last_seen, lease_end, version, host, "
-               "advertise_address, cordoned, draining) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+               "advertise_address, cordoned, draining, metrics_address) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                k.name, k.uid, k.session, SlotsToJson(k.slots), WorkerStateName(k.state),
                absl::ToUnixMicros(k.last_seen), absl::ToUnixMicros(k.lease_end), k.version, k.host, k.advertise_address,
-               k.cordoned, k.draining)
+               k.cordoned, k.draining, k.metrics_address)
       .Run();
 }
 
@@ -254,6 +254,23 @@ absl::Status Run(Connection& db, const PutArtifact& w) {
 
 absl::Status Run(Connection& db, const EraseArtifact& w) {
   return Query(db, "DELETE FROM artifacts WHERE name = ?", w.name).Run();
+}
+
+absl::Status Run(Connection& db, const PutToken& w) {
+  const Token& t = w.token;
+  return Query(db,
+               "INSERT OR REPLACE INTO tokens (name, role, sha256, create_time, expire_time, revoke_time, creator) "
+               "VALUES (?, ?, ?, ?, ?, ?, ?)",
+               t.name, t.role, t.sha256, t.create_time, t.expire_time, t.revoke_time, t.creator)
+      .Run();
+}
+
+absl::Status Run(Connection& db, const AddAuditEntry& w) {
+  const AuditEntry& e = w.entry;
+  return Query(db,
+               "INSERT INTO audit (time, caller, role, method, target, request_id, peer) VALUES (?, ?, ?, ?, ?, ?, ?)",
+               e.time, e.caller, e.role, e.method, e.target, e.request_id, e.peer)
+      .Run();
 }
 
 }  // namespace

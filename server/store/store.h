@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/store/access_rows.h"
 #include "server/store/rows.h"
 #include "server/store/transaction.h"
 
@@ -88,6 +89,11 @@ class Store {
   virtual Rows<Artifact> ListArtifacts(const std::string& trial) = 0;
   // Has AddCheckpointEvent said so, in any attempt?
   virtual absl::StatusOr<bool> HasCheckpointEvent(const std::string& job, const std::string& sha256) = 0;
+
+  // By name, after `after`.
+  virtual Rows<Token> ListTokens(const std::string& after, int limit) = 0;
+  // Newest first.
+  virtual Rows<AuditEntry> ListAudit(const AuditFilter& filter, int limit) = 0;
 };
 
 }  // namespace strata::store

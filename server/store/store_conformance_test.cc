@@ -136,6 +136,7 @@ core::Worker WholeWorker() {
           .version = "v",
           .host = "h",
           .advertise_address = "a",
+          .metrics_address = "a:9",
           .cordoned = true,
           .draining = true};
 }

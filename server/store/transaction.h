@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "server/store/access_rows.h"
 #include "server/store/rows.h"
 
 namespace strata::store {
@@ -118,10 +119,20 @@ struct EraseArtifact {
   std::string name;
 };
 
+// Inserts or replaces a token. AlreadyExists if another one has its secret.
+struct PutToken {
+  Token token;
+};
+// Its number is given by the store.
+struct AddAuditEntry {
+  AuditEntry entry;
+};
+
 using Write =
     std::variant<InsertExperiment, InsertTrial, PutJob, LinkJob, PutAttempt, PutWorker, EraseWorker, RecordStart,
                  AddWarning, AdvanceCursor, PutScalars, PutVectors, CopyMeasurements, UpdateTrial, AddCheckpointEvent,
-                 PutDataset, CompleteDatasetFile, CompleteDataset, PutUpload, EraseUpload, PutArtifact, EraseArtifact>;
+                 PutDataset, CompleteDatasetFile, CompleteDataset, PutUpload, EraseUpload, PutArtifact, EraseArtifact,
+                 PutToken, AddAuditEntry>;
 
 struct Transaction {
   // Transactions that rest on each other carry the same number, not 0: when one fails, those queued behind it with this
