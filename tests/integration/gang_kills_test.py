@@ -8,22 +8,31 @@ from cluster import Cluster, run, until
 from gangs import attempts, rank_pids, submit, succeeded
 
 
-UPDATES = 1000
+UPDATES = 500
+
+
+def newest_checkpoint(cluster, experiment):
+    return cluster.rows("SELECT MAX(step) FROM artifacts WHERE kind = 'checkpoint_resumable' AND trial LIKE ?",
+                        f"experiments/{experiment}/%")[0][0] or 0
 
 
 def killed(cluster, chance):
     whole = submit(cluster, "undisturbed", updates=UPDATES)
     expected = succeeded(cluster, whole)
     experiment = submit(cluster, "killed", updates=UPDATES)
+    seen = -1  # the first at any moment, the start-up's too; each later one gets further than the one before
     for kill in range(3):
         pids = rank_pids(cluster, experiment)
-        time.sleep(chance.uniform(0.2, 1.3))
+        until(lambda: newest_checkpoint(cluster, experiment) > seen, 20, "a newer checkpoint")
+        time.sleep(chance.uniform(0, 0.5))
         rank = chance.choice([0, 1])
         cluster.kill(pids[rank])
         until(lambda: len([a for a in attempts(cluster, experiment) if a[1]]) > kill, 20, "the attempt's end")
-        print(f"kill {kill + 1}, rank {rank}: {attempts(cluster, experiment)[kill][1:3]}", flush=True)
+        seen = newest_checkpoint(cluster, experiment)
+        print(f"kill {kill + 1}, rank {rank}, newest checkpoint {seen}: {attempts(cluster, experiment)[kill][1:3]}", flush=True)
     assert succeeded(cluster, experiment) == expected, "other weights after kills"
-    resumed = cluster.rows("SELECT resumed_from FROM attempts WHERE job LIKE ?", f"experiments/{experiment}/%/train")
+    resumed = cluster.rows("SELECT resumed_from FROM attempts WHERE job LIKE ? ORDER BY number", f"experiments/{experiment}/%/train")
+    assert resumed[-1][0], resumed
     print("attempts went on from", [row[0] for row in resumed])
     assert cluster.measurements(experiment) == cluster.measurements(whole)
 
