@@ -63,11 +63,11 @@ def until(condition, seconds, what):
         time.sleep(0.05)
 
 
-def write_text(folder, seed=7, pairs=400):
-    """Parallel text of `pairs` sentences and small held-out sets, the same for the same seed."""
+def write_text(folder, seed=7, pairs=400, held_out=24):
+    """Parallel text of `pairs` sentences and two held-out sets, the same for the same seed."""
     order = random.Random(seed)
     folder.mkdir(parents=True)
-    for split, count in (("train", pairs), ("valid", 24), ("test", 24)):
+    for split, count in (("train", pairs), ("valid", held_out), ("test", held_out)):
         with open(folder / f"{split}.en", "w") as english, open(folder / f"{split}.de", "w") as german:
             for _ in range(count):
                 words = [order.choice(list(WORDS)) for _ in range(order.randint(3, 9))]
@@ -158,7 +158,7 @@ class Cluster:
 
     def start_agent(self, name, extra=()):
         self.agent_metrics.setdefault(name, free_port())
-        if self.hosts:
+        if self.hosts and "--advertise-address" not in extra:
             extra = ["--advertise-address", self.hosts.address(name), *extra]
         self.agents[name] = self.start(f"agent-{name}", [
             self.program("worker/strata-agent"), "--coordinator", self.address, "--state-dir", str(self.home / name),
@@ -210,9 +210,9 @@ class Cluster:
         assert not check or result.returncode == 0, f"strata {' '.join(arguments)}: {result.returncode}\n{result.stdout}{result.stderr}"
         return result
 
-    def add_dataset(self):
+    def add_dataset(self, **sizes):
         text, dataset = self.home / "text", self.home / "tiny"
-        write_text(text)
+        write_text(text, **sizes)
         subprocess.run([self.program("worker/strata-data"), "prepare", "--input", str(text), "--output", str(dataset), "--name",
                         "tiny", "--source-language", "en", "--target-language", "de", "--vocabulary", "120"],
                        check=True, capture_output=True)
