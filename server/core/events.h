@@ -17,7 +17,7 @@ struct JobsSubmitted {
   std::vector<Job> jobs;  // order, state and create_time are filled in by the controller
 };
 struct WorkerRegistered {
-  Worker worker;                                         // name, uid, session, slots, version, host, advertise_address
+  Worker worker;                                         // all but its state, times, cordon and drain
   std::vector<std::pair<std::string, int32_t>> running;  // attempts it reports
 };
 struct WorkerSynchronized {

@@ -108,6 +108,17 @@ bool CanMend(std::string_view cause) {
   return false;
 }
 
+std::vector<std::string_view> Causes() {
+  std::vector<std::string_view> causes;
+  for (const CauseRule& rule : kCauses) causes.push_back(rule.cause);
+  return causes;
+}
+
+bool IsCause(std::string_view cause) {
+  return std::any_of(std::begin(kCauses), std::end(kCauses),
+                     [&](const CauseRule& rule) { return rule.cause == cause; });
+}
+
 absl::Duration Backoff(int32_t failures, absl::Duration first, absl::Duration longest) {
   absl::Duration wait = first;
   for (int32_t i = 1; i < failures && wait < longest; ++i) wait *= 2;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -38,6 +39,10 @@ absl::StatusOr<JobState> Next(JobState state, JobEvent event);
 // May a new attempt mend what ended the last one with `cause`? A cause that the table does not know: no; a person
 // decides.
 bool CanMend(std::string_view cause);
+
+// The causes that the table knows.
+std::vector<std::string_view> Causes();
+bool IsCause(std::string_view cause);
 
 // How long to wait after the n-th failure, n from 1: `first`, doubled with each, at most `longest`.
 absl::Duration Backoff(int32_t failures, absl::Duration first, absl::Duration longest);

@@ -9,6 +9,8 @@ void Apply(LiveJob& live, const TrainerEvent& event, absl::Time now) {
   switch (event.type) {
     case EventType::kStarted:
       live.updates_done = event.resumed_from.value_or(0);
+      live.checkpoint_written = event.resumed_from.value_or(-1);
+      live.progress_time = now;
       break;
     case EventType::kProgress:
       live.updates_done = event.update;
@@ -28,6 +30,12 @@ void Apply(LiveJob& live, const TrainerEvent& event, absl::Time now) {
         if (point.series == "gradient_norm_output") live.gradient_norms[point.stack] = point.values;
       }
       break;
+    case EventType::kCheckpoint:
+      if (event.kind == "resumable") live.checkpoint_written = std::max(live.checkpoint_written, event.update);
+      break;
+    case EventType::kVerdict:
+      live.diverged = true;
+      break;
     default:
       break;
   }
@@ -38,7 +46,9 @@ void Apply(LiveJob& live, const TrainerEvent& event, absl::Time now) {
 void LiveTrials::Apply(const std::string& job, bool training, int32_t updates, const std::vector<TrainerEvent>& events,
                        absl::Time now) {
   base::MutexLock lock(mutex_);
-  LiveJob& live = jobs_[job];
+  const auto [found, is_new] = jobs_.try_emplace(job);
+  LiveJob& live = found->second;
+  if (is_new) live.progress_time = now;
   live.job = job;
   live.training = training;
   live.updates = updates;

@@ -21,7 +21,9 @@ struct LiveJob {
   double seconds_per_update = 0;
   double tokens_per_second = 0;
   std::string phase;
-  absl::Time progress_time;  // of the last progress event's arrival
+  absl::Time progress_time;  // of the last progress event's arrival, or of the attempt's start
+  bool diverged = false;     // a rule of divergence has held
+  int32_t checkpoint_written = -1;  // update of the newest resumable checkpoint on the worker's disk; -1: none
   std::optional<double> loss, learning_rate, valid_nll;
   std::map<std::string, std::vector<double>> gradient_norms;  // by stack; d(loss)/d(layer's output)
   absl::Time ended = absl::InfiniteFuture();

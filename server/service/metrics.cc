@@ -2,146 +2,24 @@
 
 #include <grpcpp/support/server_interceptor.h>
 #include <prometheus/counter.h>
-#include <prometheus/exposer.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <map>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/service/names.h"
+#include "server/core/job.h"
+#include "server/service/exported_state.h"
+#include "server/service/pages.h"
 
 namespace strata::service {
 namespace {
 
-using prometheus::ClientMetric;
-using prometheus::MetricFamily;
-using prometheus::MetricType;
-
-using Labels = std::vector<ClientMetric::Label>;
-
-// A family of gauges in the making.
-class Gauges {
- public:
-  Gauges(const char* name, const char* help) {
-    family_.name = name;
-    family_.help = help;
-    family_.type = MetricType::Gauge;
-  }
-  void Add(Labels labels, double value) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    metric.gauge.value = value;
-    family_.metric.push_back(std::move(metric));
-  }
-  // Families without series are left out.
-  void MoveTo(std::vector<MetricFamily>& out) {
-    if (!family_.metric.empty()) out.push_back(std::move(family_));
-  }
-
- private:
-  MetricFamily family_;
-};
-
-// experiment and trial of a job, as labels.
-Labels TrialLabels(const std::string& job) {
-  const std::string trial = ParentOf(job);
-  return {{"experiment", LeafOf(ParentOf(trial))}, {"trial", LeafOf(trial)}};
-}
-
-void CollectTrials(const std::vector<LiveJob>& jobs, std::vector<MetricFamily>& out) {
-  Gauges loss("strata_trial_loss", "Label-smoothed training loss, nats a target token.");
-  Gauges rate("strata_trial_learning_rate", "Learning rate of the last update.");
-  Gauges tokens("strata_trial_tokens_per_second", "Target tokens trained a second, lately.");
-  Gauges nll("strata_trial_valid_nll", "Last validation NLL, nats a target token.");
-  Gauges done("strata_trial_updates_done", "Updates done.");
-  Gauges total("strata_trial_updates", "Updates of the specification.");
-  Gauges norm("strata_trial_gradient_norm",
-              "L2 norm of the loss's gradient at a layer's output, by stack and layer from 1.");
-  for (const LiveJob& job : jobs) {
-    if (!job.training) continue;
-    const Labels labels = TrialLabels(job.job);
-    if (job.loss.has_value()) loss.Add(labels, *job.loss);
-    if (job.learning_rate.has_value()) rate.Add(labels, *job.learning_rate);
-    if (job.valid_nll.has_value()) nll.Add(labels, *job.valid_nll);
-    tokens.Add(labels, job.tokens_per_second);
-    done.Add(labels, job.updates_done);
-    total.Add(labels, job.updates);
-    for (const auto& [stack, values] : job.gradient_norms) {
-      for (size_t layer = 0; layer < values.size(); ++layer) {
-        Labels at = labels;
-        at.push_back({"stack", stack});
-        at.push_back({"layer", absl::StrCat(layer + 1)});
-        norm.Add(std::move(at), values[layer]);
-      }
-    }
-  }
-  for (Gauges* gauges : {&loss, &rate, &tokens, &nll, &done, &total, &norm}) gauges->MoveTo(out);
-}
-
-// What of the controller's state is exported.
-struct Census {
-  std::map<core::JobState, int> jobs;
-  std::map<core::WorkerState, int> workers;
-  int slots = 0;
-  int busy = 0;
-};
-
-Census Count(const core::State& state) {
-  Census census;
-  for (const auto& [name, job] : state.jobs) ++census.jobs[job.state];
-  for (const auto& [name, worker] : state.workers) {
-    ++census.workers[worker.state];
-    if (worker.state == core::WorkerState::kReady) census.slots += static_cast<int>(worker.slots.size());
-  }
-  for (const auto& [key, attempt] : state.attempts) {
-    if (!attempt.live()) continue;
-    for (const core::RankPlace& place : attempt.places) census.busy += place.done ? 0 : 1;
-  }
-  return census;
-}
-
-void CollectCluster(const Census& census, std::vector<MetricFamily>& out) {
-  using enum core::JobState;
-  Gauges jobs("strata_jobs", "Jobs by state.");
-  for (const core::JobState state :
-       {kQueued, kPending, kRunning, kCancelling, kSucceeded, kFailed, kCancelled, kDiverged}) {
-    const auto found = census.jobs.find(state);
-    jobs.Add({{"state", core::Name(state)}}, found == census.jobs.end() ? 0 : found->second);
-  }
-  Gauges workers("strata_workers", "Workers by state.");
-  for (const auto& [state, name] :
-       std::initializer_list<std::pair<core::WorkerState, const char*>>{{core::WorkerState::kReady, "READY"},
-                                                                        {core::WorkerState::kLost, "LOST"},
-                                                                        {core::WorkerState::kGone, "GONE"}}) {
-    const auto found = census.workers.find(state);
-    workers.Add({{"state", name}}, found == census.workers.end() ? 0 : found->second);
-  }
-  Gauges slots("strata_slots", "Slots of ready workers.");
-  slots.Add({}, census.slots);
-  Gauges busy("strata_slots_busy", "Slots that hold a rank of a live attempt.");
-  busy.Add({}, census.busy);
-  for (Gauges* gauges : {&jobs, &workers, &slots, &busy}) gauges->MoveTo(out);
-}
-
-class StateCollector final : public prometheus::Collectable {
- public:
-  StateCollector(Coordinator& coordinator, LiveTrials& live) : coordinator_(coordinator), live_(live) {}
-
-  std::vector<MetricFamily> Collect() const override {
-    std::vector<MetricFamily> families;
-    CollectTrials(live_.All(coordinator_.now()), families);
-    Census census;
-    const absl::Status status = coordinator_.Look([&](const core::Controller& controller) {
-      census = service::Count(controller.state());
-      return absl::OkStatus();
-    });
-    if (status.ok()) CollectCluster(census, families);
-    return families;
-  }
-
- private:
-  Coordinator& coordinator_;
-  LiveTrials& live_;
-};
+constexpr char kOtherCause[] = "other";
+// Longer than the core waits for the ranks of an attempt that ended.
+constexpr absl::Duration kCountedKept = absl::Minutes(5);
 
 // Counts one call and times it, when its status is sent.
 class CallCounter final : public grpc::experimental::Interceptor {
@@ -188,14 +66,25 @@ class CallCounters final : public grpc::experimental::ServerInterceptorFactoryIn
 }  // namespace
 
 struct Metrics::Inside {
+  Inside(Coordinator& coordinator, LiveTrials& live, const std::string& data_dir)
+      : coordinator(coordinator), state(coordinator, live, data_dir) {}
+
+  Coordinator& coordinator;
+  ExportedState state;
   std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
-  std::shared_ptr<StateCollector> collector;
-  std::unique_ptr<prometheus::Exposer> exposer;
   std::string address;
+  // Attempts that ended lately: their rows are stored again when further ranks tell how it was for them.
+  base::Mutex mutex;
+  std::map<std::pair<std::string, int32_t>, absl::Time> counted ABSL_GUARDED_BY(mutex);
   prometheus::Family<prometheus::Counter>& attempts = prometheus::BuildCounter()
                                                           .Name("strata_attempts_total")
                                                           .Help("Attempts that ended, by outcome.")
                                                           .Register(*registry);
+  prometheus::Family<prometheus::Counter>& failures =
+      prometheus::BuildCounter()
+          .Name("strata_attempt_failures_total")
+          .Help("Attempts that ended as failed, or fenced with their worker, by cause.")
+          .Register(*registry);
   prometheus::Family<prometheus::Counter>& leases = prometheus::BuildCounter()
                                                         .Name("strata_leases_lost_total")
                                                         .Help("Attempts fenced because their worker was lost.")
@@ -221,52 +110,66 @@ struct Metrics::Inside {
           .Register(*registry);
   prometheus::Counter& scalars = rows.Add({{"shape", "scalar"}});
   prometheus::Counter& vectors = rows.Add({{"shape", "vector"}});
+  std::unique_ptr<Pages> pages;  // last: closed before what they show
 };
 
-Metrics::Metrics(Coordinator& coordinator, LiveTrials& live) : inside_(std::make_unique<Inside>()) {
-  inside_->collector = std::make_shared<StateCollector>(coordinator, live);
+Metrics::Metrics(Coordinator& coordinator, LiveTrials& live, const std::string& data_dir)
+    : inside_(std::make_unique<Inside>(coordinator, live, data_dir)) {
   for (const char* outcome : {"succeeded", "diverged", "failed", "stopped", "cancelled", "fenced"}) {
     inside_->attempts.Add({{"outcome", outcome}});
   }
+  for (const std::string_view cause : core::Causes()) inside_->failures.Add({{"cause", std::string(cause)}});
+  inside_->failures.Add({{"cause", kOtherCause}});
 }
 
 Metrics::~Metrics() = default;
 
 absl::Status Metrics::Expose(const std::string& listen) {
-  try {
-    // Without keep-alive's thread a worker of civetweb is enough for a scrape and a person beside it.
-    inside_->exposer = std::make_unique<prometheus::Exposer>(listen, 2);
-  } catch (const std::exception&) {
+  const auto metrics = [this]() -> Page {
+    std::vector<prometheus::MetricFamily> families = inside_->registry->Collect();
+    inside_->state.Collect(families);
+    return {"text/plain; version=0.0.4; charset=utf-8", prometheus::TextSerializer().Serialize(families)};
+  };
+  const auto workers = [this]() -> Page { return {"application/json", inside_->state.WorkerTargets()}; };
+  // Two at a time: a scrape, and a person beside it. Whoever is silent for ten seconds is cut off.
+  auto pages = Pages::Serve({"listening_ports", listen, "num_threads", "2", "request_timeout_ms", "10000"},
+                            {{"/metrics", metrics}, {"/sd/workers", workers}});
+  if (!pages.ok()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "Cannot serve metrics on ", listen,
         ": the port is in use, or the address is not this machine's. Give another --metrics-listen, or none."));
   }
-  inside_->exposer->RegisterCollectable(inside_->registry);
-  inside_->exposer->RegisterCollectable(inside_->collector);
-  const std::vector<int> ports = inside_->exposer->GetListeningPorts();
-  inside_->address = absl::StrCat(listen.substr(0, listen.rfind(':')), ":", ports.empty() ? 0 : ports.front());
+  inside_->pages = *std::move(pages);
+  inside_->address = absl::StrCat(listen.substr(0, listen.rfind(':')), ":", inside_->pages->port());
   return absl::OkStatus();
 }
 
-void Metrics::Close() { inside_->exposer = nullptr; }
+void Metrics::Close() { inside_->pages = nullptr; }
 
 std::string Metrics::address() const { return inside_->address; }
 
+bool Metrics::IsNew(const core::Attempt& attempt) {
+  const absl::Time now = inside_->coordinator.now();
+  base::MutexLock lock(inside_->mutex);
+  std::erase_if(inside_->counted, [&](const auto& entry) { return now - entry.second > kCountedKept; });
+  return inside_->counted.try_emplace({attempt.job, attempt.number}, now).second;
+}
+
 void Metrics::Count(const Coordinator::Stored& stored) {
   for (const core::Attempt& attempt : stored.attempts) {
-    if (attempt.live()) continue;
+    if (attempt.live() || !IsNew(attempt)) continue;
     inside_->attempts.Add({{"outcome", attempt.outcome}}).Increment();
     if (attempt.outcome == "fenced") inside_->leases_lost.Increment();
+    if (attempt.outcome != "failed" && attempt.outcome != "fenced") continue;
+    inside_->failures.Add({{"cause", core::IsCause(attempt.cause) ? attempt.cause : kOtherCause}}).Increment();
   }
   inside_->scalars.Increment(static_cast<double>(stored.scalars));
   inside_->vectors.Increment(static_cast<double>(stored.vectors));
   inside_->commit.Observe(stored.seconds);
 }
 
-void Metrics::Intercept(grpc::ServerBuilder& builder) {
-  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> creators;
-  creators.push_back(std::make_unique<CallCounters>(inside_->calls, inside_->call_seconds));
-  builder.experimental().SetInterceptorCreators(std::move(creators));
+std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> Metrics::MakeCounter() {
+  return std::make_unique<CallCounters>(inside_->calls, inside_->call_seconds);
 }
 
 }  // namespace strata::service

@@ -1,8 +1,8 @@
-// Every metric that the coordinator exports, in one place. Per-trial series stand while a training lives and five
-// minutes longer; everything else has labels from fixed lists.
+// Every metric that the coordinator exports: what it counts is here, what it reads off the state at a scrape is in
+// exported_state.h. docs/METRICS.md lists them.
 #pragma once
 
-#include <grpcpp/server_builder.h>
+#include <grpcpp/support/server_interceptor.h>
 
 #include <memory>
 #include <string>
@@ -15,20 +15,24 @@ namespace strata::service {
 
 class Metrics {
  public:
-  Metrics(Coordinator& coordinator, LiveTrials& live);
+  // `data_dir`: the folder whose disk is watched.
+  Metrics(Coordinator& coordinator, LiveTrials& live, const std::string& data_dir);
   ~Metrics();
 
-  // Serves /metrics at host:port. FailedPrecondition: the port is in use.
+  // Serves /metrics, and /sd/workers (where the workers' /metrics are, as Prometheus' http_sd_configs reads it), at
+  // host:port. FailedPrecondition: the port is in use.
   absl::Status Expose(const std::string& listen);
   void Close();
   std::string address() const;
   // Counts what a change stored.
   void Count(const Coordinator::Stored& stored);
   // Counts and times every call of the server.
-  void Intercept(grpc::ServerBuilder& builder);
+  std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> MakeCounter();
 
  private:
   struct Inside;
+  // Has this attempt, which ended, not been counted yet?
+  bool IsNew(const core::Attempt& attempt);
   std::unique_ptr<Inside> inside_;
 };
 

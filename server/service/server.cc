@@ -96,7 +96,7 @@ class RunningServer final : public Server {
   void MakeServices() {
     views_ = std::make_unique<Views>(*coordinator_, live_);
     checkpoints_ = std::make_unique<Checkpoints>(*coordinator_, folder_);
-    metrics_ = std::make_unique<Metrics>(*coordinator_, live_);
+    metrics_ = std::make_unique<Metrics>(*coordinator_, live_, options_.data_dir);
     coordinator_->Observe([this](const Coordinator::Stored& stored) {
       metrics_->Count(stored);
       for (const core::Job& job : stored.jobs) {

@@ -127,6 +127,7 @@ absl::StatusOr<Registration> GrpcCoordinator::Register(const std::vector<Attempt
   request.set_protocol(kProtocol);
   request.set_host(introduction_.host);
   request.set_advertise_address(introduction_.advertise_address);
+  request.set_metrics_address(introduction_.metrics_address);
   for (const AttemptId& id : attempts) SetAttempt(id, request.add_attempts());
   grpc::ClientContext context;
   SetTime(context, kCallTime);

@@ -26,6 +26,8 @@ struct Introduction {
   std::string version;
   std::string host;
   std::string advertise_address;
+  std::string metrics_address;               // host:port; empty: none
+  std::function<bool(const Slot&)> offered;  // false for one that is lost; empty: all are offered
 };
 
 class GrpcCoordinator final : public Coordinator {

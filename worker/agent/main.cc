@@ -92,6 +92,14 @@ std::string HostName() {
   return name;
 }
 
+// host:port at which Prometheus reaches a server on `listen` (HOST:PORT) with this port. One that listens everywhere is
+// reached where the worker is.
+std::string MetricsAddress(const Flags& flags, int port) {
+  std::string host = flags.metrics.substr(0, flags.metrics.rfind(':'));
+  if (host == flags.metrics || host.empty() || host == "0.0.0.0" || host == "[::]") host = flags.advertise;
+  return host + ":" + std::to_string(port);
+}
+
 // SIGTERM and SIGINT, taken by a thread of their own: the first asks the agent to leave, the second ends it.
 void WatchSignals(sigset_t signals, Agent* agent) {
   std::thread([signals, agent] {
@@ -155,14 +163,18 @@ int main(int argc, char** argv) {
   if (!state.ok()) return Fail(1, std::string(state.status().message()));
   Stats stats;
   std::unique_ptr<MetricsServer> metrics;
+  std::string metrics_address;
   if (flags.metrics != "none") {
     auto served = ServeMetrics(flags.metrics, stats);
     if (!served.ok()) return Fail(1, std::string(served.status().message()));
     metrics = *std::move(served);
+    metrics_address = MetricsAddress(flags, metrics->port());
   }
-  GrpcCoordinator coordinator(flags.coordinator, flags.address_file,
-                              {flags.name, state->worker_uid(), slots,
-                               std::string(strata::Version()) + "+" + strata::Commit(), HostName(), flags.advertise});
+  std::unique_ptr<GpuWatch> watch;  // made before the agent runs; never changed after
+  GrpcCoordinator coordinator(
+      flags.coordinator, flags.address_file,
+      {flags.name, state->worker_uid(), slots, std::string(strata::Version()) + "+" + strata::Commit(), HostName(),
+       flags.advertise, metrics_address, [&watch](const Slot& slot) { return !watch || watch->Usable(slot.uuid); }});
   auto* agent = new Agent(
       {.slots = slots,
        .trainer = {.program = flags.trainer, .advertise = flags.advertise, .detokenisers = flags.detokenisers}},

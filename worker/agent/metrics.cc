@@ -71,6 +71,16 @@ class Server final : public MetricsServer {
     exposer_.RegisterCollectable(collectable_);
   }
 
+  int port() const override {
+    const std::vector<int> ports = exposer_.GetListeningPorts();
+    return ports.empty() ? 0 : ports.front();
+  }
+
+  void ShowGpus(std::string worker, std::function<std::vector<GpuView>()> view) override {
+    gpus_ = std::make_shared<GpuCollectable>(std::move(worker), std::move(view));
+    exposer_.RegisterCollectable(gpus_);
+  }
+
  private:
   std::shared_ptr<StatsCollectable> collectable_;
   prometheus::Exposer exposer_;

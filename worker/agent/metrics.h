@@ -12,6 +12,9 @@ namespace strata::agent {
 class MetricsServer {
  public:
   virtual ~MetricsServer() = default;
+  virtual int port() const = 0;  // that it listens on
+  // Serves what `view` returns as well, labelled with the worker's name.
+  virtual void ShowGpus(std::string worker, std::function<std::vector<GpuView>()> view) = 0;
 };
 
 // Serves `stats`, which must outlive the server, on HOST:PORT. INTERNAL with a sentence if the port is in use.
