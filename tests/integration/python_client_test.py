@@ -223,7 +223,7 @@ def says_what_is_wrong(cluster, strata, client):
         strata.Client("127.0.0.1:1").experiments()
     for arguments, word in [({"tls_cert": "x"}, "go together"), ({"tls_ca": "/nowhere/ca.pem"}, "/nowhere/ca.pem cannot be read"),
                             ({"tls_cert": "x", "tls_key": "y"}, "without tls_ca"), ({"token": "a", "token_file": "b"}, "Keep one"),
-                            ({"token": "a\nb"}, "characters that no token has")]:
+                            ({"token": "a\nb"}, "it holds no token: one word is expected")]:
         with refused(strata.InvalidSpec, word):
             strata.Client(cluster.address, **arguments)
     os.environ["STRATA_ADDRESS"] = cluster.address

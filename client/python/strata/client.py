@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from strata import names
-from strata.connection import Connection, Stubs, channel_credentials, read_file, resolve_address
+from strata.connection import Connection, Stubs, channel_credentials, resolve_address
 from strata.errors import InvalidSpec, StrataError
 from strata.experiment import Experiment
 from strata.spec import read_spec
@@ -32,7 +32,8 @@ class Client:
     address: HOST:PORT; else STRATA_ADDRESS, else the coordinator of `strata up`, else localhost:7070.
     tls_ca: PEM file of the cluster's authority (STRATA_TLS_CA); without it the connection is in the clear.
     tls_cert, tls_key: PEM files that say who calls, for mutual TLS (STRATA_TLS_CERT, STRATA_TLS_KEY).
-    token, token_file: the caller's token, or a file that holds it (STRATA_TOKEN, STRATA_TOKEN_FILE).
+    token, token_file: the caller's token, or a file that holds it and is read anew at each call (STRATA_TOKEN,
+    STRATA_TOKEN_FILE). Without tls_ca no token is ever sent.
 
     Nothing is sent before the first call. Every failure is a StrataError whose text is the sentence to read.
     """
@@ -48,12 +49,17 @@ class Client:
         token_file: _Path | None = None,
     ) -> None:
         environment = os.environ.get
+        if token is None and token_file is None:
+            token = environment("STRATA_TOKEN") or None
+            token_file = environment("STRATA_TOKEN_FILE") if token is None else None
         credentials = channel_credentials(
             tls_ca or environment("STRATA_TLS_CA"),
             tls_cert or environment("STRATA_TLS_CERT"),
             tls_key or environment("STRATA_TLS_KEY"),
+            token,
+            token_file,
         )
-        self._connection = Connection(resolve_address(address), credentials, _token(token, token_file))
+        self._connection = Connection(resolve_address(address), credentials)
 
     def __enter__(self) -> Client:
         return self
@@ -72,7 +78,7 @@ class Client:
 
     @property
     def stubs(self) -> Stubs:
-        """The generated stubs, one a service, for what has no word here. They raise grpc.RpcError and send no token."""
+        """The generated stubs, one a service, for what has no word here. They raise grpc.RpcError."""
         return self._connection.stubs
 
     def submit(
@@ -155,20 +161,6 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({self.address!r})"
-
-
-def _token(token: str | None, token_file: _Path | None) -> str:
-    if token is not None and token_file is not None:
-        raise InvalidSpec("token and token_file are both given. Keep one.")
-    if token_file is None and token is None:
-        token = os.environ.get("STRATA_TOKEN")
-        token_file = os.environ.get("STRATA_TOKEN_FILE") if not token else None
-    if token_file is not None:
-        token = read_file(token_file, "token_file").decode("ascii", "replace")
-    token = (token or "").strip()
-    if not token.isascii() or not token.isprintable():
-        raise InvalidSpec("token: it holds characters that no token has. Is the file the right one?")
-    return token
 
 
 def _priority(priority: int) -> int:

@@ -67,14 +67,13 @@ class Stubs:
 class Connection:
     """Stubs over one channel. Any number of threads may call."""
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None, token: str) -> None:
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None) -> None:
         self.address = address
         if credentials is None:
             self._channel = grpc.insecure_channel(address, options=_OPTIONS)
         else:
             self._channel = grpc.secure_channel(address, credentials, options=_OPTIONS)
         self._secure = credentials is not None
-        self._metadata = [("authorization", f"Bearer {token}")] if token else []
         self._stood = False  # an answer has come once: what is away now is expected back
         self.stubs = Stubs(self._channel)
 
@@ -85,7 +84,7 @@ class Connection:
     def call(self, method: Callable[..., Any], request: Any, timeout: float = DEADLINE_SECONDS) -> Any:
         """One unary call; StrataError with the server's sentence where it fails."""
         try:
-            response = method(request, timeout=timeout, metadata=self._metadata)
+            response = method(request, timeout=timeout)
         except grpc.RpcError as error:
             raise self.explain(error) from None
         self._stood = True
@@ -104,7 +103,7 @@ class Connection:
 
     def stream(self, method: Callable[..., Any], request: Any, timeout: float | None = None) -> Iterator[Any]:
         """The messages of a streaming call; leaving the iteration ends the call."""
-        call = method(request, timeout=timeout, metadata=self._metadata)
+        call = method(request, timeout=timeout)
         try:
             for message in call:
                 self._stood = True
@@ -150,25 +149,59 @@ class Connection:
 
 
 def read_file(path: str | os.PathLike[str], what: str) -> bytes:
-    """The content of a file of keys or certificates; `what` names the argument in errors."""
+    """The content of a file of keys, certificates or tokens; `what` names the argument in errors."""
     try:
         return pathlib.Path(path).read_bytes()
     except OSError as error:
         raise InvalidSpec(f"{what}: {os.fspath(path)} cannot be read: {error.strerror}.") from None
 
 
+def check_token(token: str, what: str) -> str:
+    """The token without space around it; InvalidSpec: it is none."""
+    token = token.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise InvalidSpec(f"{what}: it holds no token: one word is expected, as 'strata admin token create' prints it.")
+    return token
+
+
+class _ShowToken(grpc.AuthMetadataPlugin):  # type: ignore[misc]
+    """Shows a token with every call. A file is read at each call, so that a new token needs no new client."""
+
+    def __init__(self, token: str, file: str | os.PathLike[str] | None) -> None:
+        self._token, self._file = token, file
+
+    def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
+        if self._file is not None:
+            with contextlib.suppress(InvalidSpec):  # what was read last, where it cannot be read just now
+                self._token = check_token(read_file(self._file, "token_file").decode("ascii", "replace"), "token_file")
+        callback((("authorization", f"Bearer {self._token}"),), None)
+
+
 def channel_credentials(
-    ca: str | os.PathLike[str] | None, cert: str | os.PathLike[str] | None, key: str | os.PathLike[str] | None
+    ca: str | os.PathLike[str] | None,
+    cert: str | os.PathLike[str] | None,
+    key: str | os.PathLike[str] | None,
+    token: str | None,
+    token_file: str | os.PathLike[str] | None,
 ) -> grpc.ChannelCredentials | None:
-    """Credentials out of PEM files; None without an authority: then nothing is encrypted."""
+    """Credentials out of PEM files and a token. None without an authority: nothing is encrypted then, and no token is sent."""
     if bool(cert) != bool(key):
         raise InvalidSpec("tls_cert and tls_key (STRATA_TLS_CERT, STRATA_TLS_KEY) go together: give both, or neither.")
+    if token and token_file:
+        raise InvalidSpec("token and token_file are both given. Keep one.")
+    if token_file:
+        token = read_file(token_file, "token_file").decode("ascii", "replace")
+    if token is not None:
+        token = check_token(token, "token_file" if token_file else "token")
     if not ca:
         if cert:
             raise InvalidSpec("tls_cert is given without tls_ca (STRATA_TLS_CA). Name the file of the cluster's authority.")
         return None
-    return grpc.ssl_channel_credentials(
+    channel = grpc.ssl_channel_credentials(
         root_certificates=read_file(ca, "tls_ca"),
         private_key=read_file(key, "tls_key") if key else None,
         certificate_chain=read_file(cert, "tls_cert") if cert else None,
     )
+    if token is None:
+        return channel
+    return grpc.composite_channel_credentials(channel, grpc.metadata_call_credentials(_ShowToken(token, token_file)))
