@@ -51,6 +51,7 @@ std::string Differences(const std::string& theirs, const std::vector<std::string
   // As checkpoints of trainings that had one rank said it.
   if (const auto alone = there.find("train.update_frequency"); alone != there.end())
     there.emplace(kBatchesPerUpdate, alone->second);
+  for (const std::string& line : DefaultTrainingLines()) there.insert(split(line));  // fields newer than the checkpoint
   std::string text;
   for (const std::string& line : ours) {
     const auto [path, value] = split(line);

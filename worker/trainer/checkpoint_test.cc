@@ -82,5 +82,27 @@ TEST_F(CheckpointStoreTest, OneOfATrainingThatKnewOneRankOnlyGoesOnAtTheSameBatc
   }
 }
 
+TEST_F(CheckpointStoreTest, WhatIsNewerThanTheCheckpointStoodAtItsDefault) {
+  model::Adam adam = MakeAdam(1);
+  {
+    CheckpointStore store(folder_ / "checkpoints", 2, &events_);
+    store.SaveResumable(adam, {.update = 1}, {.spec_lines = {"model.dim=16"}, .dataset_digest = "d"});
+    store.Finish();
+  }
+  CheckpointStore store(folder_ / "checkpoints", 2, &events_);
+  const auto restore = [&](const std::string& line) -> std::string {
+    identity_.spec_lines = {"model.dim=16", line};
+    try {
+      return "update " + std::to_string(store.Restore(adam, identity_)->update);
+    } catch (const Failure& failure) {
+      return failure.what();
+    }
+  };
+  EXPECT_EQ(restore("train.precision=fp32"), "update 1");
+  EXPECT_EQ(restore(std::string(kBatchesPerUpdate) + "=1"), "update 1");
+  EXPECT_THAT(restore("train.precision=bf16"), HasSubstr("train.precision is fp32 there and bf16 here"));
+  EXPECT_THAT(restore("model.scheme=b2t"), HasSubstr("model.scheme is missing there and b2t here"));
+}
+
 }  // namespace
 }  // namespace strata::trainer

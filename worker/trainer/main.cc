@@ -32,7 +32,8 @@ struct Arguments {
   std::vector<std::string> checkpoints, detokenisers;
   std::string plan, print_spec, judge;
   bool describe = false, filter_banks = false, resume = false;
-  int64_t attempt = 1, rank = 0, world_size = 1, threads = 0, evaluation = -1, vocabulary = 0, meeting_seconds = 60;
+  int64_t attempt = 1, rank = 0, world_size = 1, threads = 0, evaluation = -1, vocabulary = 0;
+  int64_t meeting_seconds = 60, arrival_seconds = 540;
 };
 
 void Declare(CLI::App& app, Arguments& a) {
@@ -49,7 +50,9 @@ void Declare(CLI::App& app, Arguments& a) {
   app.add_option("--advertise-address", a.address,
                  "Of several ranks: this machine's address that the others reach; nothing listens on another")
       ->type_name("HOST");
-  app.add_option("--rendezvous-seconds", a.meeting_seconds, "Of several ranks: how long they wait for each other (60)")
+  app.add_option("--rendezvous-seconds", a.meeting_seconds, "Of several ranks: how long they try to reach rank 0 (60)")
+      ->check(CLI::Range(1, 86400));
+  app.add_option("--arrival-seconds", a.arrival_seconds, "Of several ranks: how long they wait till all have started (540)")
       ->check(CLI::Range(1, 86400));
   app.add_option("--collectives", a.collectives,
                  "File that holds number and name of the last collective: 8 bytes little-endian, 120 bytes of text")
@@ -195,7 +198,8 @@ int RunAndReport(const Arguments& a) {
                                .size = a.world_size,
                                .address = a.address,
                                .collectives = a.collectives,
-                               .meeting_timeout = std::chrono::seconds(a.meeting_seconds)});
+                               .meeting_timeout = std::chrono::seconds(a.meeting_seconds),
+                               .arrival_timeout = std::chrono::seconds(a.arrival_seconds)});
     RunJob(a, *events, *ranks);
     return 0;
   } catch (const std::exception& error) {

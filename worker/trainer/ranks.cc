@@ -50,7 +50,7 @@ Ranks::~Ranks() = default;
 c10d::ProcessGroup* Ranks::group() const { return group_ ? group_->group.get() : nullptr; }
 
 bool Ranks::AwaitMeeting(const Control& control, Rendezvous* where) const {
-  const auto deadline = std::chrono::steady_clock::now() + options_.meeting_timeout;
+  const auto deadline = std::chrono::steady_clock::now() + options_.arrival_timeout;
   while (true) {
     if (const auto known = control.rendezvous()) {
       *where = *known;
@@ -59,7 +59,7 @@ bool Ranks::AwaitMeeting(const Control& control, Rendezvous* where) const {
     if (control.StopRequested()) return false;
     if (std::chrono::steady_clock::now() >= deadline) {
       throw Failure(Cause::kRendezvousFailed, "Rank " + std::to_string(rank()) + " was not told within " +
-                                                  Seconds(options_.meeting_timeout) +
+                                                  Seconds(options_.arrival_timeout) +
                                                   " where rank 0 listens. Look at rank 0's log, or send "
                                                   "'rendezvous HOST PORT' to this rank's control socket.");
     }
@@ -70,7 +70,7 @@ bool Ranks::AwaitMeeting(const Control& control, Rendezvous* where) const {
 bool Ranks::AwaitAll(c10d::Store& store, const Control& control) const {
   const auto key = [](int64_t rank) { return "arrived/" + std::to_string(rank); };
   store.set(key(rank()), "yes");
-  const auto deadline = std::chrono::steady_clock::now() + options_.meeting_timeout;
+  const auto deadline = std::chrono::steady_clock::now() + options_.arrival_timeout;
   std::vector<std::string> missing;
   for (int64_t other = 0; other < size(); ++other) missing.push_back(std::to_string(other));
   while (true) {
@@ -82,7 +82,7 @@ bool Ranks::AwaitAll(c10d::Store& store, const Control& control) const {
   }
   std::string names;
   for (const std::string& other : missing) names += (names.empty() ? "" : ", ") + other;
-  throw std::runtime_error("these ranks did not come: " + names);
+  throw std::runtime_error("within " + Seconds(options_.arrival_timeout) + " these ranks did not come: " + names);
 }
 
 bool Ranks::Meet(const c10::Device& device, EventLog* events, const Control& control) {
@@ -113,8 +113,8 @@ bool Ranks::Meet(const c10::Device& device, EventLog* events, const Control& con
   } catch (const std::exception& error) {
     throw Failure(Cause::kRendezvousFailed,
                   "Rank " + std::to_string(rank()) + " of " + std::to_string(size()) + " (--advertise-address " +
-                      options_.address + ") did not meet the others" + (place.empty() ? "" : " at " + place) +
-                      " within " + Seconds(options_.meeting_timeout) + ": " + FirstLine(error.what()) +
+                      options_.address + ") did not meet the others" + (place.empty() ? "" : " at " + place) + ": " +
+                      FirstLine(error.what()) +
                       ". Give an address of this machine that the other ranks' machines reach.");
   }
   group_ = std::move(met);

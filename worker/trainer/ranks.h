@@ -28,7 +28,9 @@ struct RanksOptions {
   int64_t rank = 0, size = 1;
   std::string address;      // of this machine, where rank 0's store and everyone's collectives listen
   std::string collectives;  // file of the CollectiveLog, or empty
-  std::chrono::milliseconds meeting_timeout = std::chrono::seconds(60);
+  std::chrono::milliseconds meeting_timeout = std::chrono::seconds(60);  // to reach rank 0, once it is told where
+  // Until all ranks have started: a machine may fetch data first. An agent ends what has not begun after 10 minutes.
+  std::chrono::milliseconds arrival_timeout = std::chrono::minutes(9);
   std::chrono::milliseconds collective_timeout = std::chrono::minutes(30);  // an agent sees a stall long before
 };
 

@@ -147,7 +147,7 @@ TEST_F(MeetingTest, TwoRanksTrainAndListenOnTheStatedAddressAlone) {
 }
 
 TEST_F(MeetingTest, AddressesThatNobodyAnswersAtAreClearErrors) {
-  const auto arguments = Arguments({"--rendezvous-seconds", "1"});
+  const auto arguments = Arguments({"--rendezvous-seconds", "1", "--arrival-seconds", "2"});
   Gang elsewhere(folder_ / "a", arguments, 2, "192.0.2.1");  // no address of this machine
   Gang waiting(folder_ / "b", arguments, 2);                 // nobody tells rank 1
   Gang wrong(folder_ / "c", arguments, 2);                   // rank 1 is sent to where nobody listens
@@ -155,10 +155,19 @@ TEST_F(MeetingTest, AddressesThatNobodyAnswersAtAreClearErrors) {
   EXPECT_EQ(elsewhere.WaitAll(), (std::vector<int>{1, 1}));
   ExpectFailed(elsewhere, 0, "rendezvous_failed", "192.0.2.1");
   EXPECT_EQ(waiting.WaitAll(), (std::vector<int>{1, 1}));
-  ExpectFailed(waiting, 0, "rendezvous_failed", "these ranks did not come: 1");
-  ExpectFailed(waiting, 1, "rendezvous_failed", "was not told within 1 s where rank 0 listens");
+  ExpectFailed(waiting, 0, "rendezvous_failed", "within 2 s these ranks did not come: 1");
+  ExpectFailed(waiting, 1, "rendezvous_failed", "was not told within 2 s where rank 0 listens");
   EXPECT_EQ(wrong.WaitAll(), (std::vector<int>{1, 1}));
   ExpectFailed(wrong, 1, "rendezvous_failed", "127.0.0.1:1");
+}
+
+TEST_F(MeetingTest, ARankMayStartLongAfterTheOthers) {
+  spec_["train"]["updates"] = 2;
+  Gang gang(folder_ / "gang", Arguments({"--rendezvous-seconds", "1"}), 2);
+  ASSERT_TRUE(gang.Await(0, "rendezvous"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  ASSERT_TRUE(gang.Introduce());
+  EXPECT_EQ(gang.WaitAll(), (std::vector<int>{0, 0})) << gang.Log(0) << gang.Log(1);
 }
 
 TEST_F(MeetingTest, AStopEndsTheWaitingForTheOthers) {

@@ -305,4 +305,10 @@ std::vector<std::string> TrainingLines(const TrialSpec& spec) {
   return lines;
 }
 
+std::vector<std::string> DefaultTrainingLines() {
+  std::vector<std::string> lines = TrainingLines(TrialSpec{});
+  for (const char* without : {"task.kind=", "model.scheme=", "model.depth="}) std::erase(lines, without);
+  return lines;
+}
+
 }  // namespace strata::trainer

@@ -41,15 +41,17 @@ TEST(SpecTest, ReadsEveryField) {
   EXPECT_THAT(lines, Contains("resources.threads=1"));
 }
 
+// A message of the proto -> where its fields stand.
+const std::map<std::string, std::string> kPrefixes = {{"TaskSpec", "task"},
+                                                      {"ModelSpec", "model"},
+                                                      {"TrainSpec", "train"},
+                                                      {"EvaluateSpec", "evaluate[0]"},
+                                                      {"DiagnosticsSpec", "diagnostics"},
+                                                      {"ResourcesSpec", "resources"}};
+
 // The proto is the source of every field: the trainer knows those and no others.
 TEST(SpecTest, FieldsAreTheProtos) {
   std::ifstream proto(STRATA_SOURCE_DIR "/proto/strata/v1/trial_spec.proto");
-  const std::map<std::string, std::string> prefixes = {{"TaskSpec", "task"},
-                                                       {"ModelSpec", "model"},
-                                                       {"TrainSpec", "train"},
-                                                       {"EvaluateSpec", "evaluate[0]"},
-                                                       {"DiagnosticsSpec", "diagnostics"},
-                                                       {"ResourcesSpec", "resources"}};
   const std::regex message(R"(^message (\w+) \{)"),
       field(R"(^  (?:optional )?(?:string|int32|int64|double|bool) (\w+) = \d+)");
   std::set<std::string> expected, actual;
@@ -57,13 +59,39 @@ TEST(SpecTest, FieldsAreTheProtos) {
   for (std::string line; std::getline(proto, line);) {
     std::smatch match;
     if (std::regex_search(line, match, message)) current = match[1];
-    if (std::regex_search(line, match, field) && prefixes.contains(current))
-      expected.insert(prefixes.at(current) + "." + match[1].str());
+    if (std::regex_search(line, match, field) && kPrefixes.contains(current))
+      expected.insert(kPrefixes.at(current) + "." + match[1].str());
   }
   for (const std::string& line : SpecLines(ParseSpec(testing::SmallSpec())))
     actual.insert(line.substr(0, line.find('=')));
   EXPECT_GE(expected.size(), 40u);
   EXPECT_EQ(actual, expected);
+}
+
+TEST(SpecTest, MembersStandAtTheProtosDefaults) {
+  std::ifstream proto(STRATA_SOURCE_DIR "/proto/strata/v1/trial_spec.proto");
+  const std::regex message(R"(^message (\w+) \{)"), field(R"re((\w+) = \d+ \[\(rule\) = \{default_value: "([^"]*)")re");
+  TrialSpec defaults;
+  defaults.evaluate.emplace_back();
+  std::map<std::string, std::string> members;
+  for (const std::string& line : SpecLines(defaults))
+    members[line.substr(0, line.find('='))] = line.substr(line.find('=') + 1);
+  std::string current;
+  size_t seen = 0;
+  for (std::string line; std::getline(proto, line);) {
+    std::smatch match;
+    if (std::regex_search(line, match, message)) current = match[1];
+    if (!kPrefixes.contains(current) || !std::regex_search(line, match, field)) continue;
+    const std::string path = kPrefixes.at(current) + "." + match[1].str(), value = match[2];
+    const bool number = !value.empty() && value.find_first_not_of("0123456789.e-") == std::string::npos;
+    if (number) {
+      EXPECT_EQ(std::stod(members.at(path)), std::stod(value)) << path;
+    } else {
+      EXPECT_EQ(members.at(path), value) << path;
+    }
+    ++seen;
+  }
+  EXPECT_GE(seen, 60u);
 }
 
 TEST(SpecTest, AMissingFieldIsAnErrorWhicheverItIs) {
