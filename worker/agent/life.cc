@@ -120,16 +120,6 @@ Completion Crash(const RankEnd& end) {
   return crash;
 }
 
-// What else the log says than the message, with which it ends as a rule.
-std::string Without(std::string tail, const std::string& message) {
-  const size_t found = message.empty() ? std::string::npos : tail.rfind(message);
-  if (found == std::string::npos) return tail;
-  const size_t newline = tail.rfind('\n', found);
-  const size_t begin = newline == std::string::npos ? 0 : newline;
-  tail.erase(begin, found + message.size() - begin);
-  return tail;
-}
-
 std::string Text(const nlohmann::json& event, const char* key) {
   const auto found = event.find(key);
   return found != event.end() && found->is_string() ? found->get<std::string>() : "";
@@ -147,8 +137,9 @@ std::optional<Completion> FailureOf(const RankEnd& end) {
   const auto event = nlohmann::json::parse(end.last_word, nullptr, false);
   if (Text(event, "type") != "failed") return std::nullopt;
   const std::string cause = Text(event, "cause");
-  const std::string message = Text(event, "message");
-  return Completion{"failed", cause.empty() ? "internal" : cause, WithTail(message, Without(end.log_tail, message))};
+  std::string message = Text(event, "message");  // a sentence to a person; the log has the rest
+  if (message.empty()) message = WithTail("It failed and did not say why.", end.log_tail);
+  return Completion{"failed", cause.empty() ? "internal" : cause, std::move(message)};
 }
 
 bool IsOwnFailure(const RankEnd& end, const Completion& failure, bool ending) {

@@ -182,15 +182,15 @@ TEST(JudgeTest, TheKernelsKillAndAFullDiskAreNamed) {
   EXPECT_THAT(Judge({end}, Wish::kRun, false, -1).message, HasSubstr("while no agent watched"));
 }
 
-TEST(JudgeTest, TheLogsLastLinesDoNotRepeatTheMessage) {
+TEST(JudgeTest, TheLogIsAddedWhereTheTrainerDidNotSayWhyItFailed) {
   RankEnd end{.last_word = R"({"type": "failed", "cause": "data_error", "message": "Shard 3 is torn."})",
               .exit = {.known = true, .code = 1},
-              .log_tail = "strata-trainer: Shard 3 is torn."};
+              .log_tail = "frame #7"};
   EXPECT_EQ(FailureOf(end)->message, "Shard 3 is torn.");
-  end.log_tail = "a warning\nstrata-trainer: Shard 3 is torn.";
-  EXPECT_EQ(FailureOf(end)->message, "Shard 3 is torn. Last lines of its log:\na warning");
-  end.log_tail = "a warning";
-  EXPECT_EQ(FailureOf(end)->message, "Shard 3 is torn. Last lines of its log:\na warning");
+  end.last_word = R"({"type": "failed"})";
+  EXPECT_THAT(FailureOf(end)->message, HasSubstr("frame #7"));
+  end.last_word = "";
+  EXPECT_THAT(FailureOf(end)->message, HasSubstr("frame #7"));
 }
 
 TEST(JudgeTest, WhoDidNotMeetOrLostAPeerDoesNotKnowTheCause) {

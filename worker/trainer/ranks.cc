@@ -34,8 +34,12 @@ std::string Seconds(std::chrono::milliseconds time) {
   return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
 }
 
-// The first line of what LibTorch or Gloo says, without where in their sources.
-std::string FirstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
+// The first line of what LibTorch or Gloo says, without where in their sources, and without a full stop.
+std::string FirstLine(const std::string& text) {
+  std::string line = text.substr(0, text.find('\n'));
+  if (line.ends_with('.')) line.pop_back();
+  return line;
+}
 
 }  // namespace
 
@@ -124,7 +128,7 @@ bool Ranks::Meet(const c10::Device& device, EventLog* events, const Control& con
 void Ranks::Lost(const std::string& why) const {
   throw Failure(Cause::kRankLost, "Rank " + std::to_string(rank()) + " of " + std::to_string(size()) +
                                       " lost another rank in collective " + std::to_string(log_.sequence()) + " (" +
-                                      log_.name() + "): " + FirstLine(why));
+                                      log_.name() + "): " + FirstLine(why) + ".");
 }
 
 void Ranks::Collective(const std::string& name, const std::function<void(c10d::ProcessGroup&)>& run) {
