@@ -44,6 +44,8 @@ Agent::Agent(AgentOptions options, Coordinator& coordinator, const StateDir& sta
                options_.trainer,
                options_.patience,
                options_.grace,
+               options_.memory_per_slot,
+               options_.gpu_trouble,
                [this] {
                  base::MutexLock lock(mutex_);
                  register_again_ = true;
@@ -77,6 +79,15 @@ void Agent::Leave() {
     base::MutexLock lock(mutex_);
     leaving_ = true;
     for (auto& [id, attempt] : attempts_) attempt->Ask(Wish::kStop);
+    changed_.NotifyAll();
+  }
+  coordinator_.Interrupt();
+}
+
+void Agent::RegisterAgain() {
+  {
+    base::MutexLock lock(mutex_);
+    register_again_ = true;
     changed_.NotifyAll();
   }
   coordinator_.Interrupt();

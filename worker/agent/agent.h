@@ -4,6 +4,7 @@
 // (stale, not assigned, stop) or a signal to the agent does that.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,6 +24,8 @@ struct AgentOptions {
   absl::Duration patience = absl::Seconds(60);   // for a trainer that is asked to stop
   absl::Duration grace = absl::Seconds(2);       // for the ranks whose peer has failed, before they are killed
   absl::Duration farewell = absl::Seconds(120);  // for all to be stopped, uploaded and acknowledged after Leave
+  int64_t memory_per_slot = 0;                   // bytes that each trainer may hold; 0: no limit
+  std::function<std::string(const std::string& uuid, absl::Time since)> gpu_trouble;  // of a slot's GPU; may be empty
 };
 
 class Agent {
@@ -37,6 +40,9 @@ class Agent {
   // Stops gracefully: trainers write checkpoints, everything is uploaded and acknowledged, the worker signs off.
   // Returns at once. Thread-safe.
   void Leave();
+
+  // What this worker offers has changed. Returns at once. Thread-safe.
+  void RegisterAgain();
 
  private:
   absl::Status Register();

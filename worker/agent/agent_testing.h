@@ -54,12 +54,7 @@ class AgentTest : public ::testing::Test {
     auto state = StateDir::Open(folder_);
     ASSERT_TRUE(state.ok()) << state.status();
     state_ = std::make_unique<StateDir>(*std::move(state));
-    agent_ = std::make_unique<Agent>(AgentOptions{.slots = ShareOut(AllowedCores(), 2),
-                                                  .trainer = {.program = STRATA_BINARY_DIR "/tests/fake-trainer"},
-                                                  .patience = absl::Milliseconds(1500),
-                                                  .grace = absl::Milliseconds(200),
-                                                  .farewell = absl::Seconds(10)},
-                                     coordinator_, *state_, stats_);
+    agent_ = std::make_unique<Agent>(options_, coordinator_, *state_, stats_);
     runner_ = std::thread([this] { status_ = agent_->Run(); });
   }
 
@@ -116,6 +111,11 @@ class AgentTest : public ::testing::Test {
 
   bool Alive(pid_t pid) { return Identify(pid).has_value(); }
 
+  AgentOptions options_{.slots = ShareOut(AllowedCores(), 2),
+                        .trainer = {.program = STRATA_BINARY_DIR "/tests/fake-trainer"},
+                        .patience = absl::Milliseconds(1500),
+                        .grace = absl::Milliseconds(200),
+                        .farewell = absl::Seconds(10)};
   std::string folder_, digest_;
   FakeCoordinator coordinator_;
   Stats stats_;

@@ -68,6 +68,10 @@ void Attempt::Ask(Wish wish) {
     for (const RankRecord& rank : record_.ranks) {
       if (rank.process.pid == 0 || rank.ended) continue;
       if (!Identify(rank.process.pid)) dead_before_.insert(rank.rank);
+    }
+    NoteSuspended();
+    for (const RankRecord& rank : record_.ranks) {
+      if (rank.process.pid == 0 || rank.ended) continue;
       SignalGroup(rank.process, SIGKILL);
     }
   }
@@ -105,6 +109,7 @@ void Attempt::Run() {
     Sight sight = Look();
     const Steady::time_point now = Steady::now();
     sight.stalled = LookForStall(absl::FromChrono(now - last));
+    if (LookAtMemory()) sight.stalled = sight.rank_failed = true;
     Act(life_.Step(sight, absl::FromChrono(now - last)));
     last = now;
     if (life_.phase() == Phase::kDone) break;
@@ -240,6 +245,10 @@ void Attempt::LookAtProcesses(bool* gone) {
 }
 
 void Attempt::SignalAll(int signal) {
+  {
+    base::MutexLock lock(mutex_);
+    NoteSuspended();
+  }
   for (const RankRecord& rank : record_.ranks) {
     if (!rank.group_gone) SignalGroup(rank.process, signal);
   }

@@ -38,8 +38,10 @@ struct AttemptContext {
   TrainerOptions trainer;
   absl::Duration patience = absl::Seconds(60);  // to write a checkpoint and end
   absl::Duration grace = absl::Seconds(2);      // to end after a peer has failed
-  std::function<void()> register_again;         // the coordinator does not know the session, or the cursors differ
-  std::function<void()> ended;                  // an attempt's thread is about to end
+  int64_t memory_per_slot = 0;                  // bytes that a trainer may hold; 0: as many as there are
+  std::function<std::string(const std::string& uuid, absl::Time since)> gpu_trouble;  // sentences; may be empty
+  std::function<void()> register_again;  // the coordinator does not know the session, or the cursors differ
+  std::function<void()> ended;           // an attempt's thread is about to end
 };
 
 // All public functions are thread-safe.
@@ -79,6 +81,8 @@ class Attempt {
   void LookAtProcesses(bool* gone);
   void LookForFailures();
   bool LookForStall(absl::Duration elapsed);
+  bool LookAtMemory();  // true: a rank holds more than its slot has
+  void NoteSuspended() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool RelayEvents();  // true: all there was is acknowledged
   bool SendBatches(Rank& rank);
   void FollowUp(const Rank& rank);
@@ -88,6 +92,8 @@ class Attempt {
   void Complete();
   Completion Verdict();
   Completion FencedVerdict();
+  // With where the ranks stood, and what their GPUs have told.
+  Completion Explained(Completion completion) const;
   void TellEnd();  // how a part of a fenced attempt of several ranks ended
   std::vector<RankPosition> Positions() const;
   void CleanUp();
@@ -109,6 +115,7 @@ class Attempt {
   AttemptRecord record_;  // `ranks` is written under mutex_ by the thread, and read by Ask
   Wish wish_ ABSL_GUARDED_BY(mutex_) = Wish::kRun;
   std::string rendezvous_ ABSL_GUARDED_BY(mutex_);
+  std::set<int32_t> suspended_ ABSL_GUARDED_BY(mutex_);    // ranks that a signal held when they were ended
   std::set<int32_t> dead_before_ ABSL_GUARDED_BY(mutex_);  // ranks that had ended when it was abandoned
   std::map<int32_t, int64_t> cursors_ ABSL_GUARDED_BY(mutex_);
   bool leave_ ABSL_GUARDED_BY(mutex_) = false;
@@ -119,8 +126,9 @@ class Attempt {
   Prepared prepared_;
   bool is_prepared_ = false;
   std::optional<PreparationFailure> failure_;
-  std::string broken_;   // events cannot be relayed: why
-  std::string stalled_;  // why its ranks were killed as hanging
+  std::string broken_;           // events cannot be relayed: why
+  std::string stalled_;          // why its ranks were killed as hanging
+  std::string too_much_memory_;  // why they were killed: which holds more than its slot has
   int32_t first_failed_ = -1;
   bool failed_itself_ = false;  // that rank, not a peer of it
   int64_t oom_kills_before_ = 0;

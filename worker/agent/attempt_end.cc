@@ -21,6 +21,7 @@ namespace {
 using Steady = std::chrono::steady_clock;
 
 constexpr auto kTellTime = std::chrono::seconds(5);
+constexpr absl::Duration kTroubleTime = absl::Minutes(5);  // what a GPU told longer before the end is no cause of it
 
 bool DiskFull(const std::string& path) {
   struct statvfs info;
@@ -92,11 +93,36 @@ bool Attempt::LookForStall(absl::Duration elapsed) {
   return true;
 }
 
+// Pages of its own that are in memory: mapped shards are the page cache's, and CUDA's reservations hold nothing.
+bool Attempt::LookAtMemory() {
+  const int64_t limit = context_.memory_per_slot;
+  const Phase phase = life_.phase();
+  if (limit <= 0 || (phase != Phase::kRunning && phase != Phase::kStopping)) return false;
+  for (const RankRecord& rank : record_.ranks) {
+    if (rank.ended || !too_much_memory_.empty()) continue;
+    const int64_t held = AnonymousMemory(rank.process);
+    if (held <= limit) continue;
+    too_much_memory_ =
+        absl::StrCat("Rank ", rank.rank, " held ", held >> 20, " MiB of memory; --memory-per-slot of this ",
+                     "worker allows ", limit >> 20, " MiB, so it was ended. Make train.max_tokens or the ",
+                     "model smaller, or raise --memory-per-slot.");
+  }
+  return !too_much_memory_.empty();
+}
+
+void Attempt::NoteSuspended() {
+  for (const RankRecord& rank : record_.ranks) {
+    if (rank.process.pid != 0 && !rank.ended && IsSuspended(rank.process)) suspended_.insert(rank.rank);
+  }
+}
+
 std::vector<RankPosition> Attempt::Positions() const {
   std::vector<RankPosition> positions;
   if (record_.assignment.world_size < 2) return positions;
   for (const RankRecord& rank : record_.ranks) {
     positions.push_back(ReadPosition(context_.state.CollectivesPath(id_, rank.rank), rank.rank));
+    base::MutexLock lock(mutex_);
+    if (suspended_.contains(rank.rank)) positions.back().name += ", suspended";
   }
   return positions;
 }
@@ -113,6 +139,7 @@ RankEnd Attempt::EndOf(size_t index) {
 Completion Attempt::Verdict() {
   if (failure_) return {"failed", failure_->cause, failure_->message};
   if (!broken_.empty()) return {"failed", "internal", broken_};
+  if (!too_much_memory_.empty()) return {"failed", "out_of_memory", too_much_memory_};
   if (!stalled_.empty()) return {"failed", "stalled", stalled_};
   std::vector<RankEnd> ends;
   for (size_t i = 0; i < record_.ranks.size(); ++i) ends.push_back(EndOf(i));
@@ -127,6 +154,7 @@ Completion Attempt::Verdict() {
 // The coordinator has ended the attempt, because of a peer as a rule; a cause of our own may be the true one.
 Completion Attempt::FencedVerdict() {
   if (failure_) return {"failed", failure_->cause, failure_->message};
+  if (!too_much_memory_.empty()) return {"failed", "out_of_memory", too_much_memory_};
   if (!stalled_.empty()) return {"failed", "stalled", stalled_};
   std::set<int32_t> dead_before;
   {
@@ -146,11 +174,26 @@ Completion Attempt::FencedVerdict() {
   return {"failed", "rank_lost", "Ended because the attempt had ended elsewhere."};
 }
 
+Completion Attempt::Explained(Completion completion) const {
+  completion.positions = Positions();
+  if (completion.outcome != "failed" || !context_.gpu_trouble) return completion;
+  const absl::Time since = std::max(assigned_, absl::Now() - kTroubleTime);
+  for (const RankSlot& place : record_.assignment.ranks) {
+    const auto slot = static_cast<size_t>(place.slot);
+    if (place.slot < 0 || slot >= context_.slots.size() || context_.slots[slot].uuid.empty()) continue;
+    const std::string trouble = context_.gpu_trouble(context_.slots[slot].uuid, since);
+    if (trouble.empty()) continue;
+    // Before the message: the last lines of a log may end it.
+    completion.message =
+        absl::StrCat("Rank ", place.rank, ": ", trouble, completion.message.empty() ? "" : " ", completion.message);
+  }
+  return completion;
+}
+
 void Attempt::TellEnd() {
   if (!tell_until_) {
     tell_until_ = Steady::now() + kTellTime;
-    completion_ = FencedVerdict();
-    completion_->positions = Positions();
+    completion_ = Explained(FencedVerdict());
   }
   if (Steady::now() < retry_at_) return;
   const absl::Status status = context_.coordinator.CompleteAttempt(id_, *completion_);
@@ -162,8 +205,7 @@ void Attempt::TellEnd() {
 
 void Attempt::Complete() {
   if (!completion_) {
-    completion_ = Verdict();
-    completion_->positions = Positions();
+    completion_ = Explained(Verdict());
   }
   if (Steady::now() < retry_at_) return;
   const absl::Status status = context_.coordinator.CompleteAttempt(id_, *completion_);

@@ -1,6 +1,7 @@
 // A trainer for the agent's tests: takes strata-trainer's command line, and does what the script in spec.json says.
 // {"script": [["emit", "TYPE", {fields}], ["checkpoint", UPDATE, "text"], ["sleep", ms], ["torn"], ["crash", signal],
-//  ["exit", code], ["log", "text"], ["wait"], ["wait_rendezvous"], ["collective", sequence, "name"]]}
+//  ["exit", code], ["log", "text"], ["wait"], ["wait_rendezvous"], ["collective", sequence, "name"],
+//  ["allocate", MiB]]}
 // `wait` lasts until SIGTERM, then writes a checkpoint and `stopped`, and ends. `only_rank` in a step's fields: other
 // ranks skip it.
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "server/base/sha256.h"
 
@@ -31,6 +33,7 @@ struct Fake {
   int spool = -1;
   int listener = -1;
   int64_t seq = 0;
+  std::vector<std::string> held;
 
   void Emit(const std::string& type, json fields) {
     fields["seq"] = ++seq;
@@ -86,6 +89,7 @@ struct Fake {
       bytes.resize(128);
       std::ofstream(flags["--collectives"]) << bytes;
     }
+    if (what == "allocate") held.emplace_back(step[1].get<size_t>() << 20, 'x');  // MiB
     if (what == "exit") ::_exit(step[1]);
     if (what == "wait_rendezvous") WaitRendezvous();
     if (what == "hang") {

@@ -97,6 +97,24 @@ TEST_F(GangAttemptTest, ARankAloneThatIsSuspendedIsNamed) {
   EXPECT_FALSE(Alive(pid));
 }
 
+TEST_F(GangAttemptTest, APositionSaysThatItsRankWasSuspended) {
+  StartAgent();
+  Assign(Gang(
+      {R"([["collective", 7, "update 3, sums"], ["hang"]])", R"([["collective", 7, "update 3, sums"], ["hang"]])"}));
+  ASSERT_TRUE(Soon([&] {
+    return coordinator_.events.contains({{kJob, 1}, 1}) && coordinator_.events.contains({{kJob, 1}, 0});
+  }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const pid_t pid = Events(1, 1)[0]["pid"];
+  ::kill(pid, SIGSTOP);
+  while (!IsSuspended(*Identify(pid))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  coordinator_.With([&] { coordinator_.assigned.clear(); });  // the other worker has completed it
+  const Completion end = Ended();
+  ASSERT_EQ(end.positions.size(), 2u);
+  EXPECT_EQ(end.positions[0].name, "update 3, sums");
+  EXPECT_EQ(end.positions[1].name, "update 3, sums, suspended");
+}
+
 TEST_F(GangAttemptTest, ADrainedWorkerLeavesOnceNothingRuns) {
   StartAgent();
   Assign(Job(R"([["wait"]])"));

@@ -118,11 +118,15 @@ absl::StatusOr<Registration> GrpcCoordinator::Register(const std::vector<Attempt
   request.set_name("workers/" + introduction_.name);
   request.set_worker_uid(introduction_.worker_uid);
   for (const Slot& slot : introduction_.slots) {
+    if (introduction_.offered && !introduction_.offered(slot)) continue;
     v1::Slot* proto = request.add_slots();
     proto->set_index(slot.index);
     proto->set_device(slot.device);
     proto->set_cores(FormatCores(slot.cores));
+    proto->set_uuid(slot.uuid);
+    proto->set_memory_bytes(slot.memory_bytes);
   }
+  if (request.slots().empty()) return absl::UnavailableError("every GPU of this worker is lost; see the log above");
   request.set_version(introduction_.version);
   request.set_protocol(kProtocol);
   request.set_host(introduction_.host);

@@ -80,7 +80,8 @@ struct RankEnd {
 // A failure of one rank, or nullopt if it ended well.
 std::optional<Completion> FailureOf(const RankEnd& end);
 
-// Whether that failure is the rank's own: not our signal's, nor a peer's that went away or that it did not meet. `ending`: we were ending it.
+// Whether that failure is the rank's own: not our signal's, nor a peer's that went away or that it did not meet.
+// `ending`: we were ending it.
 bool IsOwnFailure(const RankEnd& end, const Completion& failure, bool ending);
 
 // How the attempt ended. `killed`: by the agent, because of `wish` or because another rank had failed.

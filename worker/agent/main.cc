@@ -6,15 +6,18 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <regex>
 #include <string>
 #include <thread>
 
 #include "cmake/build_info.h"
 #include "worker/agent/agent.h"
+#include "worker/agent/devices.h"
+#include "worker/agent/gpus.h"
 #include "worker/agent/grpc_coordinator.h"
 #include "worker/agent/metrics.h"
 
@@ -23,10 +26,11 @@ namespace {
 using namespace strata::agent;  // NOLINT: this is the program
 
 struct Flags {
-  std::string coordinator, address_file, state_dir, name, cores, trainer, metrics = "none";
+  std::string coordinator, address_file, state_dir, name, trainer, metrics = "none";
   std::string advertise = "127.0.0.1";
   std::vector<std::string> detokenisers;
-  int slots = 0;
+  DeviceFlags devices;
+  int64_t memory_per_slot = 0;
 };
 
 void Declare(CLI::App& app, Flags& flags) {
@@ -36,8 +40,17 @@ void Declare(CLI::App& app, Flags& flags) {
   address->excludes(file);
   app.add_option("--state-dir", flags.state_dir, "Folder for what must survive the agent")->required();
   app.add_option("--name", flags.name, "Name of this worker: lower-case letters, digits, dots and hyphens")->required();
-  app.add_option("--slots", flags.slots, "CPU slots to offer (default: one a core)");
-  app.add_option("--cores", flags.cores,
+  app.add_option("--device", flags.devices.device,
+                 "gpu: a slot for each GPU; cpu: CPU slots; auto: GPUs where there are any and --slots is not given");
+  app.add_option("--slots", flags.devices.slots,
+                 "CPU slots to offer (default: one a core); with --device gpu, how many of the GPUs");
+  app.add_option("--nvml-library", flags.devices.nvml_library, "NVIDIA's management library, which tells the GPUs");
+  app.add_option(
+         "--memory-per-slot", flags.memory_per_slot,
+         "Memory that each trainer may hold, as 8GiB; one that holds more ends as out_of_memory (default: no limit)")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--cores", flags.devices.cores,
                  "Cores to share out to the slots, as 0-3,8 (default: all that this process may use)");
   app.add_option("--trainer", flags.trainer, "Path of strata-trainer (default: beside this program)");
   app.add_option(
@@ -53,37 +66,28 @@ void Declare(CLI::App& app, Flags& flags) {
       "A second one: the agent ends at once and leaves its trainers to the next start.");
 }
 
+// What is wrong with the flags, as a sentence; empty: nothing.
+std::string Wrong(const Flags& flags) {
+  if (flags.coordinator.empty() == flags.address_file.empty()) {
+    return "give the coordinator's address: --coordinator HOST:PORT or --address-file FILE.";
+  }
+  if (!std::regex_match(flags.name, std::regex("[a-z0-9][a-z0-9.-]*"))) {
+    return "--name: \"" + flags.name + "\" is no name. Use lower-case letters, digits, dots and hyphens.";
+  }
+  if (flags.advertise.empty()) {
+    return "--advertise-address: it is empty. Give this machine's address that the other workers reach.";
+  }
+  for (const std::string& detokeniser : flags.detokenisers) {
+    const size_t equals = detokeniser.find('=');
+    if (equals != std::string::npos && equals > 0 && equals + 1 < detokeniser.size()) continue;
+    return "--detokeniser: \"" + detokeniser + "\" is not NAME=COMMAND, e.g. moses-de=\"sacremoses -l de detokenize\".";
+  }
+  return "";
+}
+
 int Fail(int code, const std::string& message) {
   std::fprintf(stderr, "strata-agent: %s\n", message.c_str());
   return code;
-}
-
-// The slots that the flags ask for; a sentence in `error` if they cannot be had.
-std::vector<Slot> MakeSlots(const Flags& flags, std::string* error) {
-  std::vector<int> cores = AllowedCores();
-  if (!flags.cores.empty()) {
-    const auto asked = ParseCores(flags.cores);
-    if (!asked.ok()) {
-      *error = std::string(asked.status().message());
-      return {};
-    }
-    std::vector<int> both;
-    std::set_intersection(asked->begin(), asked->end(), cores.begin(), cores.end(), std::back_inserter(both));
-    if (both.size() != asked->size()) {
-      *error = "--cores: " + flags.cores + " is more than this process may use (" + FormatCores(cores) + ").";
-      return {};
-    }
-    cores = both;
-  }
-  const int count = flags.slots == 0 ? static_cast<int>(cores.size()) : flags.slots;
-  if (count < 1 || count > 1024) {
-    *error = "--slots: " + std::to_string(count) + " is not between 1 and 1024.";
-    return {};
-  }
-  if (count > static_cast<int>(cores.size())) {
-    spdlog::warn("{} slots share {} cores: trainers will slow each other down", count, cores.size());
-  }
-  return ShareOut(cores, count);
 }
 
 std::string HostName() {
@@ -136,24 +140,10 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (flags.coordinator.empty() == flags.address_file.empty()) {
-    return Fail(2, "give the coordinator's address: --coordinator HOST:PORT or --address-file FILE.");
-  }
-  if (!std::regex_match(flags.name, std::regex("[a-z0-9][a-z0-9.-]*"))) {
-    return Fail(2, "--name: \"" + flags.name + "\" is no name. Use lower-case letters, digits, dots and hyphens.");
-  }
-  if (flags.advertise.empty()) {
-    return Fail(2, "--advertise-address: it is empty. Give this machine's address that the other workers reach.");
-  }
-  for (const std::string& detokeniser : flags.detokenisers) {
-    const size_t equals = detokeniser.find('=');
-    if (equals != std::string::npos && equals > 0 && equals + 1 < detokeniser.size()) continue;
-    return Fail(2, "--detokeniser: \"" + detokeniser +
-                       "\" is not NAME=COMMAND, e.g. moses-de=\"sacremoses -l de detokenize\".");
-  }
-  std::string error;
-  const std::vector<Slot> slots = MakeSlots(flags, &error);
-  if (!error.empty()) return Fail(2, error);
+  if (const std::string wrong = Wrong(flags); !wrong.empty()) return Fail(2, wrong);
+  auto devices = ChooseDevices(flags.devices, std::getenv("CUDA_VISIBLE_DEVICES"));
+  if (!devices.ok()) return Fail(2, std::string(devices.status().message()));
+  const std::vector<Slot> slots = devices->slots;
   if (flags.trainer.empty()) {
     flags.trainer = (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "strata-trainer").string();
   }
@@ -177,10 +167,18 @@ int main(int argc, char** argv) {
        flags.advertise, metrics_address, [&watch](const Slot& slot) { return !watch || watch->Usable(slot.uuid); }});
   auto* agent = new Agent(
       {.slots = slots,
-       .trainer = {.program = flags.trainer, .advertise = flags.advertise, .detokenisers = flags.detokenisers}},
+       .trainer = {.program = flags.trainer, .advertise = flags.advertise, .detokenisers = flags.detokenisers},
+       .memory_per_slot = flags.memory_per_slot,
+       .gpu_trouble = [&watch](const std::string& uuid,
+                               absl::Time since) { return watch ? watch->TroubleSince(uuid, since) : ""; }},
       coordinator, *state, stats);
+  if (!devices->gpus.empty()) {
+    watch = std::make_unique<GpuWatch>(std::move(devices->nvml), devices->gpus, GpuWatch::Options{},
+                                       [agent] { agent->RegisterAgain(); });
+    if (metrics) metrics->ShowGpus(flags.name, [&watch] { return watch->View(); });
+  }
   WatchSignals(signals, agent);
-  spdlog::info("worker {} with {} slots", flags.name, slots.size());
+  spdlog::info("worker {} with {} {} slots", flags.name, slots.size(), devices->gpus.empty() ? "CPU" : "GPU");
   const absl::Status status = agent->Run();
   if (!status.ok()) std::fprintf(stderr, "strata-agent: %s\n", std::string(status.message()).c_str());
   ::_exit(status.ok() ? 0 : 1);  // no destructor waits for a thread that is inside a call

@@ -5,6 +5,7 @@
 #include <prometheus/metric_family.h>
 
 #include <exception>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -64,6 +65,47 @@ class StatsCollectable final : public prometheus::Collectable {
   const Stats& stats_;
 };
 
+// As many series as there are GPUs; what a GPU does not tell has none.
+class GpuCollectable final : public prometheus::Collectable {
+ public:
+  GpuCollectable(std::string worker, std::function<std::vector<GpuView>()> view)
+      : worker_(std::move(worker)), view_(std::move(view)) {}
+
+  std::vector<MetricFamily> Collect() const override {
+    const std::vector<GpuView> gpus = view_();
+    const auto family = [&](const char* name, const char* help, double (*value)(const GpuView&)) {
+      MetricFamily result{.name = name, .help = help, .type = MetricType::Gauge};
+      for (const GpuView& gpu : gpus) {
+        ClientMetric metric;
+        metric.label = {{"worker", worker_}, {"gpu", absl::StrCat(gpu.gpu.index)}, {"uuid", gpu.gpu.uuid}};
+        metric.gauge.value = value(gpu);
+        if (metric.gauge.value >= 0) result.metric.push_back(std::move(metric));
+      }
+      return result;
+    };
+    return {
+        family("strata_worker_gpu_offered", "1 while the GPU is offered as a slot, 0 once it is lost.",
+               [](const GpuView& gpu) { return gpu.usable ? 1.0 : 0.0; }),
+        family("strata_worker_gpu_utilisation_ratio", "Share of the last sampling period in which a kernel ran.",
+               [](const GpuView& gpu) { return gpu.reading.utilisation; }),
+        family("strata_worker_gpu_memory_used_bytes", "Memory of the GPU that is in use.",
+               [](const GpuView& gpu) { return static_cast<double>(gpu.reading.memory_used); }),
+        family("strata_worker_gpu_memory_total_bytes", "Memory of the GPU.",
+               [](const GpuView& gpu) { return static_cast<double>(gpu.reading.memory_total); }),
+        family("strata_worker_gpu_temperature_celsius", "Temperature of the GPU.",
+               [](const GpuView& gpu) { return gpu.reading.celsius; }),
+        family("strata_worker_gpu_power_watts", "Power that the GPU draws.",
+               [](const GpuView& gpu) { return gpu.reading.watts; }),
+        family("strata_worker_gpu_last_xid", "Code of the last critical error (XID) since the agent's start; 0: none.",
+               [](const GpuView& gpu) { return static_cast<double>(gpu.last_xid); }),
+    };
+  }
+
+ private:
+  const std::string worker_;
+  const std::function<std::vector<GpuView>()> view_;
+};
+
 class Server final : public MetricsServer {
  public:
   Server(const std::string& listen, const Stats& stats)
@@ -83,6 +125,7 @@ class Server final : public MetricsServer {
 
  private:
   std::shared_ptr<StatsCollectable> collectable_;
+  std::shared_ptr<GpuCollectable> gpus_;
   prometheus::Exposer exposer_;
 };
 

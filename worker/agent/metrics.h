@@ -1,10 +1,13 @@
 // The agent's /metrics for Prometheus.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "worker/agent/gpus.h"
 #include "worker/agent/stats.h"
 
 namespace strata::agent {

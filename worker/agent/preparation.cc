@@ -209,7 +209,12 @@ Command TrainerCommand(const TrainerOptions& trainer, const StateDir& state, con
     }
   }
   const std::string threads = Threads(assignment.spec_json);
-  command.environment = {{"OMP_NUM_THREADS", threads}, {"MKL_NUM_THREADS", threads}, {"OPENBLAS_NUM_THREADS", threads}};
+  // A rank sees its own GPU and no other; on a CPU slot none.
+  command.environment = {{"OMP_NUM_THREADS", threads},
+                         {"MKL_NUM_THREADS", threads},
+                         {"OPENBLAS_NUM_THREADS", threads},
+                         {"CUDA_DEVICE_ORDER", "PCI_BUS_ID"},
+                         {"CUDA_VISIBLE_DEVICES", slot.uuid}};
   command.folder = folder;
   command.log = state.LogPath(id, rank);
   command.cores = slot.cores;

@@ -177,6 +177,14 @@ bool IsSuspended(const ProcessId& process) {
   return stat && stat->start_ticks == process.start_ticks && (stat->state == 'T' || stat->state == 't');
 }
 
+int64_t AnonymousMemory(const ProcessId& process) {
+  const std::vector<std::string> fields =
+      absl::StrSplit(ReadProc(absl::StrCat("/proc/", process.pid, "/statm")), ' ');  // in pages
+  int64_t resident = 0, shared = 0;
+  if (fields.size() < 3 || !absl::SimpleAtoi(fields[1], &resident) || !absl::SimpleAtoi(fields[2], &shared)) return 0;
+  return (resident - shared) * ::sysconf(_SC_PAGESIZE);
+}
+
 bool IsRunning(const ProcessId& process, const std::string& argument) {
   if (Identify(process.pid) != process) return false;
   return ReadProc(absl::StrCat("/proc/", process.pid, "/cmdline")).find(argument) != std::string::npos;

@@ -48,6 +48,9 @@ std::optional<ProcessId> Identify(pid_t pid);
 // True while a signal (SIGSTOP) holds it.
 bool IsSuspended(const ProcessId& process);
 
+// Bytes of private memory that it holds, file pages and reservations apart; 0 if it is gone.
+int64_t AnonymousMemory(const ProcessId& process);
+
 // Is it still the same process, and does its command line contain `argument`?
 bool IsRunning(const ProcessId& process, const std::string& argument);
 

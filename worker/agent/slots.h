@@ -12,8 +12,10 @@ namespace strata::agent {
 
 struct Slot {
   int32_t index = 0;
-  std::string device;      // "cpu"
-  std::vector<int> cores;  // pinned for it, ascending
+  std::string device;        // "cpu", or the GPU's model
+  std::vector<int> cores;    // pinned for it, ascending
+  std::string uuid;          // of its GPU; empty: a share of cores only
+  int64_t memory_bytes = 0;  // of its GPU
 };
 
 // Reads "0-3,8". INVALID_ARGUMENT, a sentence, for anything else.
