@@ -44,16 +44,16 @@ class SlurmAgentTest(unittest.TestCase):
 
     def test_derives_what_it_can_of_the_allocation(self):
         flags, gpus = self.started("--coordinator", "127.0.0.1:7070")
-        self.assertEqual(flags, {"--coordinator": "127.0.0.1:7070", "--name": "slurm-12-3", "--slots": "8",
+        self.assertEqual(flags, {"--coordinator": "127.0.0.1:7070", "--name": "slurm-12-3", "--device": "cpu", "--slots": "8",
                                  "--state-dir": str(self.folder / "state" / "slurm-12-3"), "--advertise-address": "127.0.0.1"})
         self.assertEqual(gpus, "", "no GPU is ours, so none may be seen")
         self.assertEqual((self.folder / "state" / "slurm-12-3").stat().st_mode & 0o777, 0o700)
 
     def test_what_is_given_stands(self):
         flags, _ = self.started("--coordinator", "127.0.0.1:7070", "--name", "mine", "--slots", "2", "--advertise-address", "10.0.0.1",
-                                "--state-dir", "elsewhere")
+                                "--state-dir", "elsewhere", "--device", "auto")
         self.assertEqual(flags, {"--coordinator": "127.0.0.1:7070", "--name": "mine", "--slots": "2", "--advertise-address": "10.0.0.1",
-                                 "--state-dir": "elsewhere"})
+                                 "--state-dir": "elsewhere", "--device": "auto"})
 
     def test_slots_follow_the_allocation(self):
         for settings, slots in [({"STRATA_CPUS_PER_SLOT": "3"}, "2"), ({"SLURM_CPUS_PER_TASK": None, "SLURM_CPUS_ON_NODE": "5"}, "5"),
@@ -65,7 +65,9 @@ class SlurmAgentTest(unittest.TestCase):
         for settings, visible in [({"SLURM_JOB_GPUS": "2,5"}, "2,5"), ({"SLURM_JOB_GPUS": "2,5", "CUDA_VISIBLE_DEVICES": "0,1"}, "0,1"),
                                   ({"SLURM_STEP_GPUS": "1"}, "1")]:
             flags, gpus = self.started("--coordinator", "127.0.0.1:7070", **settings)
-            self.assertEqual((flags.get("--slots"), gpus), (None, visible), settings)
+            self.assertEqual((flags["--device"], flags.get("--slots"), gpus), ("gpu", None, visible), settings)
+        flags, _ = self.started("--coordinator", "127.0.0.1:7070", "--device", "cpu", SLURM_JOB_GPUS="2,5")
+        self.assertEqual((flags["--device"], flags["--slots"]), ("cpu", "8"))
 
     def test_takes_the_coordinator_from_the_environment_or_a_file(self):
         flags, _ = self.started(STRATA_COORDINATOR="localhost:7070")
