@@ -12,6 +12,7 @@ struct Stats {
   std::atomic<int64_t> spool_lag_events{0};  // read but not acknowledged
   std::atomic<int64_t> connected{0};         // 1 while the coordinator answers
   std::atomic<int64_t> upload_bytes{0};
+  std::atomic<int64_t> upload_failures{0};  // tries
   std::atomic<int64_t> events_acknowledged{0};
   std::atomic<int64_t> attempts_started{0};
   std::atomic<int64_t> attempts_adopted{0};

@@ -134,6 +134,7 @@ Uploader::Result Uploader::Send(const LocalFile& file) {
     const absl::Status status = SendOnce(file, open_file.get());
     if (status.ok()) return Result::kDone;
     if (stopping()) return Result::kStopped;
+    ++stats_.upload_failures;
     const Trouble trouble = Classify(status);
     if (trouble == Trouble::kStaleAttempt) return Result::kStale;
     if (trouble == Trouble::kRefused && ++refused >= kMostSpoiled) return fail(status);
