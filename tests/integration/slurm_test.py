@@ -1,5 +1,5 @@
 """deploy/slurm under a real Slurm (slurmctld, slurmd, munged of Debian, all in one temporary folder on loopback): agents of a job
-array join with the slots of their allocation; before the time limit they checkpoint, sign off and end well; the next job goes on."""
+array join with the slots of their allocation; before the time limit they checkpoint, sign off and end well; the next job goes on; GPUs are those of the allocation."""
 
 import getpass
 import json
@@ -43,7 +43,8 @@ SchedulerParameters=sched_interval=2,batch_sched_delay=0
 ReturnToService=2
 KillWait=10
 MinJobAge=600
-NodeName={host} NodeAddr={address} Port={node_port} CPUs={cpus} State=UNKNOWN
+GresTypes=gpu
+NodeName={host} NodeAddr={address} Port={node_port} CPUs={cpus} Gres=gpu:2 State=UNKNOWN
 PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -70,6 +71,7 @@ class Slurm:
         (self.folder / "slurm.conf").write_text(CONF.format(
             host=self.host, address="127.0.0.1", folder=self.folder, user=getpass.getuser(), cpus=self.cpus,
             controller_port=free_port(), node_port=free_port()))
+        (self.folder / "gres.conf").write_text("Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n")  # stand for GPUs
         key = self.folder / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o600)
@@ -115,10 +117,10 @@ class Slurm:
     def logs(self):
         return "".join(f"\n-- {path.name}\n{path.read_text(errors='replace')[-2000:]}" for path in sorted(self.folder.glob("*.out")))
 
-    def submit(self, cluster, *options):
+    def submit(self, cluster, *options, agent=(), **environment):
         """Submits the agents' script; returns the job's number."""
         told = self.ask("sbatch", "--parsable", *options, f"--output={self.folder}/agent-%A_%a.log", str(DEPLOY / "agents.sbatch"),
-                        "--coordinator", cluster.address, STRATA_SLURM=str(DEPLOY), STRATA_AGENT=cluster.program("worker/strata-agent"),
+                        "--coordinator", cluster.address, *agent, **environment, STRATA_SLURM=str(DEPLOY), STRATA_AGENT=cluster.program("worker/strata-agent"),
                         STRATA_STATE_DIR=str(cluster.home / "agents"))
         return told.strip()
 
@@ -142,6 +144,24 @@ def workers(cluster, state="WORKER_STATE_READY"):
 def attempts(cluster, experiment):
     return cluster.rows("SELECT job, number, outcome, resumed_from FROM attempts WHERE job LIKE ? ORDER BY job, number",
                         f"experiments/{experiment}/%/train")
+
+
+def gpus_follow_the_allocation(cluster, slurm):
+    """Two agents on one machine of two GPUs, one each: NVML tells each agent both, Slurm gives it one."""
+    library = cluster.build / "tests" / "fake_nvml.so"
+    if not library.exists():
+        print(f"GPUs left out: {library} is not built", file=sys.stderr)
+        return
+    told = slurm.folder / "gpus.json"
+    told.write_text(json.dumps({"gpus": [{"name": f"Model {i}", "uuid": f"GPU-{i}", "memory": 1 << 30, "quiet": True} for i in (0, 1)]}))
+    job = slurm.submit(cluster, "--array=0-1", "--cpus-per-task=1", "--gres=gpu:1", "--time=5", agent=["--nvml-library", str(library)],
+                       STRATA_FAKE_NVML=str(told))
+    names = {f"slurm-{job}-0", f"slurm-{job}-1"}
+    until(lambda: names <= set(workers(cluster)), 60, f"workers {names}")
+    held = [[slot["device"] for slot in workers(cluster)[name]] for name in sorted(names)]
+    assert sorted(map(len, held)) == [1, 1] and held[0] != held[1], f"one GPU each, and not the same: {held}"
+    slurm.ask("scancel", "--batch", "--signal=TERM", job)
+    until(lambda: set(slurm.states(job)) == {"COMPLETED"}, 60, "the agents to leave")
 
 
 def main():
@@ -183,6 +203,7 @@ def main():
         cluster.strata("cancel", experiment)
         slurm.ask("scancel", "--batch", "--signal=TERM", job)
         until(lambda: slurm.states(job) == ["COMPLETED"], 60, f"the agent to leave: {slurm.states(job)}")
+        gpus_follow_the_allocation(cluster, slurm)
         print(f"{len(ended)} trainings went on from updates {[row[3] for row in attempts(cluster, experiment) if row[1] == 2]}", file=sys.stderr)
 
 
