@@ -138,9 +138,10 @@ class Cluster:
     def enter(self, host=None):
         return self.hosts.enter(host or self.hosts.names[0]) if self.hosts else []
 
-    def start(self, name, command, host=None):
+    def start(self, name, command, host=None, environment=None):
         log = open(self.home / f"{name}.log", "ab")
-        return subprocess.Popen([*self.enter(host), *command], stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen([*self.enter(host), *command], stdout=log, stderr=log, start_new_session=True,
+                                env={**os.environ, **(environment or {})})
 
     def start_coordinator(self, wait=True):
         folder = self.home / "coordinator"
@@ -156,14 +157,14 @@ class Cluster:
         assert self.coordinator.poll() is None, f"the coordinator ended: {self.log_tail('coordinator')}"
         return self.strata("workers", check=False).returncode == 0
 
-    def start_agent(self, name, extra=()):
+    def start_agent(self, name, extra=(), environment=None):
         self.agent_metrics.setdefault(name, free_port())
         if self.hosts and "--advertise-address" not in extra:
             extra = ["--advertise-address", self.hosts.address(name), *extra]
         self.agents[name] = self.start(f"agent-{name}", [
-            self.program("worker/strata-agent"), "--coordinator", self.address, "--state-dir", str(self.home / name),
+            self.program("worker/strata-agent"), *([] if "--coordinator" in extra else ["--coordinator", self.address]), "--state-dir", str(self.home / name),
             "--name", name, "--slots", str(self.slots), "--metrics-listen", f"127.0.0.1:{self.agent_metrics[name]}", *extra],
-            host=name)
+            host=name, environment=environment)
 
     def await_workers(self, *names):
         """Until these have signed on."""
