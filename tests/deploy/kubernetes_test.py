@@ -17,8 +17,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 MANIFESTS = SOURCE / "deploy" / "kubernetes"
 LOCK = pathlib.Path(__file__).with_name("kubernetes-requirements.txt")
 OLDEST, NEWEST = "1.29", "1.35"
-PROGRAMS = {"strata-coordinator": "server/strata-coordinator", "strata-agent": "worker/strata-agent",
-            "strata-agent-cuda": "worker/strata-agent"}
+PROGRAMS = {"strata-coordinator": "server/strata-coordinator", "strata-agent": "worker/strata-agent"}
 
 
 def go_inside():
@@ -129,7 +128,7 @@ class KubernetesTest(unittest.TestCase):
     def test_the_programs_know_their_flags(self):
         for name, pod in pods(self.documents).items():
             for container in pod["spec"]["containers"]:
-                program = self.build / PROGRAMS[container["image"]]
+                program = self.build / PROGRAMS[container["command"][0]]
                 if not program.exists():
                     self.skipTest(f"{program} is not built")
                 help_text = subprocess.run([program, "--help"], text=True, capture_output=True, timeout=20).stdout

@@ -212,6 +212,15 @@ def cancels(cluster, strata, client):
     assert all(row["cause"] and math.isnan(row["final_nll"]) for row in experiment.results()), experiment.results()
 
 
+def probes(cluster, strata, client):
+    experiment = client.submit(SPEC.format(name="probed", updates=30, schemes="b2t, post_ln", seeds="1"), probe=True)
+    assert experiment.wait(timeout=120, check=True).ok
+    trial = experiment.trials[0]
+    name = next(series for series in trial.series() if series.startswith("gradient_norm"))
+    assert len(trial.measurements(name, stack="decoder")) > 0 and trial.scores() == {}, trial.series()
+    assert list(experiment.to_pandas()["updates_done"]) == [0, 0]
+
+
 def says_what_is_wrong(cluster, strata, client):
     with refused(strata.StrataError, "nothing-7", code="NOT_FOUND"):
         client.experiment("nothing-7")
@@ -241,6 +250,7 @@ def cases():
             experiment = follows_an_experiment(cluster, strata, client)
             gives_results_as_frames(cluster, strata, client, experiment)
             cancels(cluster, strata, client)
+            probes(cluster, strata, client)
             says_what_is_wrong(cluster, strata, client)
 
 
