@@ -10,6 +10,7 @@
 #include "cmake/build_info.h"
 #include "server/base/file.h"
 #include "server/base/spec/registry.h"
+#include "server/service/first_token.h"
 #include "server/service/server.h"
 
 namespace {
@@ -35,6 +36,14 @@ int main(int argc, char** argv) {
   app.add_option("--lease-seconds", lease_seconds, "How long a worker may stay silent")
       ->check(CLI::Range(0.5, 3600.0))
       ->capture_default_str();
+  app.add_option("--tls-cert", options.tls.cert, "This coordinator's certificate; read again when it changes");
+  app.add_option("--tls-key", options.tls.key, "Its key");
+  app.add_option("--tls-ca", options.tls.ca, "The authority that workers' and people's certificates are checked with");
+  app.add_option("--admin-token-file", options.admin_token_file,
+                 "With TLS: the first admin's token; made here if missing (default: DATA-DIR/admin-token)");
+  bool create_admin_token = false;
+  app.add_flag("--create-admin-token", create_admin_token,
+               "Make the token \"root\" of role admin anew, print its secret, and end; no coordinator may run on the folder");
   app.add_flag("--insecure", options.insecure, "Listen beyond this machine though nothing is encrypted or checked");
   app.set_version_flag("--version", std::string(strata::Version()) + " (" + strata::Commit() + ")");
   CLI11_PARSE(app, argc, argv);
@@ -53,6 +62,13 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
+  if (create_admin_token) {
+    const auto secret = strata::service::CreateAdminToken(options.data_dir);
+    if (!secret.ok()) return Fail(secret.status());
+    std::cout << *secret << "\n";
+    return 0;
+  }
+  options.version = std::string(strata::Version()) + "+" + strata::Commit();
   options.controller.lease_duration = absl::Seconds(lease_seconds);
   options.registry_json = strata::base::BuiltInRegistry();
   auto server = strata::service::Server::Start(options);
@@ -61,7 +77,8 @@ int main(int argc, char** argv) {
     const absl::Status status = strata::base::WriteFileAtomically(address_file, (*server)->address() + "\n");
     if (!status.ok()) return Fail(status);
   }
-  spdlog::info("serving on {} metrics={} data={} version={}", (*server)->address(),
+  spdlog::info("serving on {} ({}) metrics={} data={} version={}", (*server)->address(),
+               options.tls.any() ? "TLS" : "in the clear",
                (*server)->metrics_address().empty() ? "none" : (*server)->metrics_address(), options.data_dir,
                strata::Version());
   int signal_number = 0;

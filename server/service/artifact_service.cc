@@ -123,8 +123,10 @@ absl::Status ArtifactService::Start(const v1::StartUploadRequest& request, v1::S
   });
 }
 
-grpc::Status ArtifactService::StartUpload(grpc::ServerContext*, const v1::StartUploadRequest* request,
+grpc::Status ArtifactService::StartUpload(grpc::ServerContext* context, const v1::StartUploadRequest* request,
                                           v1::StartUploadResponse* response) {
+  if (absl::Status status = access_.TakesPart(*context, request->job(), request->attempt()); !status.ok())
+    return ToGrpc(status);
   return ToGrpc(Start(*request, *response));
 }
 

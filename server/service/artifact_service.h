@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "server/service/access.h"
 #include "server/service/checkpoints.h"
 #include "server/service/coordinator.h"
 #include "server/service/data_folder.h"
@@ -19,8 +20,8 @@ std::string ArtifactName(const store::Upload& upload);
 
 class ArtifactService final : public v1::ArtifactService::Service {
  public:
-  ArtifactService(Coordinator& coordinator, Checkpoints& checkpoints, const DataFolder& folder)
-      : coordinator_(coordinator), checkpoints_(checkpoints), folder_(folder) {}
+  ArtifactService(Coordinator& coordinator, const Access& access, Checkpoints& checkpoints, const DataFolder& folder)
+      : coordinator_(coordinator), access_(access), checkpoints_(checkpoints), folder_(folder) {}
 
   grpc::Status StartUpload(grpc::ServerContext*, const v1::StartUploadRequest*, v1::StartUploadResponse*) override;
   grpc::Status UploadChunk(grpc::ServerContext*, const v1::UploadChunkRequest*, v1::UploadChunkResponse*) override;
@@ -42,6 +43,7 @@ class ArtifactService final : public v1::ArtifactService::Service {
   absl::StatusOr<std::optional<store::Artifact>> FindSame(const store::Upload& upload);
 
   Coordinator& coordinator_;
+  const Access& access_;
   Checkpoints& checkpoints_;
   const DataFolder& folder_;
 };

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "server/service/audit_note.h"
 
 namespace strata::service {
 namespace {
@@ -134,6 +135,8 @@ absl::Status Coordinator::Update(const std::function<absl::Status(Change&)>& run
   Stored effects;
   const absl::Time start = absl::Now();
   std::vector<std::tuple<std::string, int32_t, int32_t>> moved;
+  const std::shared_ptr<AuditNote> note = CurrentAuditNote();
+  bool noted = false;
   {
     base::MutexLock lock(mutex_);
     if (broken_) return absl::UnavailableError("The coordinator cannot read its store. Look at its log.");
@@ -144,6 +147,11 @@ absl::Status Coordinator::Update(const std::function<absl::Status(Change&)>& run
     before = last_step_;
     own = !change.transaction_.writes.empty() && (status.ok() || stepped);
     if (own) {
+      noted = note != nullptr && note->owed;
+      if (noted) {
+        note->entry.time = change.now();
+        change.transaction_.writes.push_back(store::AddAuditEntry{note->entry});
+      }
       if (stepped) change.transaction_.epoch = epoch;
       commit = store_.Enqueue(std::move(change.transaction_));
       if (stepped) last_step_ = commit;
@@ -161,6 +169,7 @@ absl::Status Coordinator::Update(const std::function<absl::Status(Change&)>& run
     for (const auto& cursor : moved) cursors_.erase(cursor);
     return stored;
   }
+  if (noted) note->owed = false;
   if (!seen.ok()) return StoringFailed(seen);
   if (own) {
     effects.seconds = absl::ToDoubleSeconds(absl::Now() - start);

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/file.h"
+#include "server/service/audit_note.h"
 #include "server/service/convert.h"
 #include "server/service/manifest.h"
 #include "server/service/names.h"
@@ -32,6 +33,7 @@ absl::Status DatasetService::Create(const v1::CreateDatasetRequest& request, v1:
   auto manifest = ParseManifest(request.manifest());
   if (!manifest.ok()) return manifest.status();
   store::Dataset& dataset = manifest->dataset;
+  NoteTarget("datasets/" + dataset.name);
   base::MutexLock lock(mutex_);
   const auto known = coordinator_.store().FindDataset(dataset.name);
   if (!known.ok()) return known.status();

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "server/service/audit_note.h"
 #include "server/service/estimate.h"
 #include "server/service/names.h"
 #include "server/service/rpc.h"
@@ -87,6 +88,7 @@ absl::Status ExperimentService::Create(const v1::CreateExperimentRequest& reques
   absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
     const int64_t id = change.TakeExperimentId();
     name = absl::StrCat("experiments/", request.spec().experiment(), "-", id);
+    NoteTarget(name);
     return WriteExperiment(change, *submission,
                            {.id = id,
                             .name = name,

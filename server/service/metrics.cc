@@ -124,7 +124,7 @@ Metrics::Metrics(Coordinator& coordinator, LiveTrials& live, const std::string& 
 
 Metrics::~Metrics() = default;
 
-absl::Status Metrics::Expose(const std::string& listen) {
+absl::Status Metrics::Expose(const std::string& listen, const HttpAccess& access) {
   const auto metrics = [this]() -> Page {
     std::vector<prometheus::MetricFamily> families = inside_->registry->Collect();
     inside_->state.Collect(families);
@@ -132,8 +132,10 @@ absl::Status Metrics::Expose(const std::string& listen) {
   };
   const auto workers = [this]() -> Page { return {"application/json", inside_->state.WorkerTargets()}; };
   // Two at a time: a scrape, and a person beside it. Whoever is silent for ten seconds is cut off.
-  auto pages = Pages::Serve({"listening_ports", listen, "num_threads", "2", "request_timeout_ms", "10000"},
-                            {{"/metrics", metrics}, {"/sd/workers", workers}});
+  std::vector<std::string> options = access.Listening(listen);
+  options.insert(options.end(), {"num_threads", "2", "request_timeout_ms", "10000"});
+  auto pages = Pages::Serve(options, {{"/metrics", metrics}, {"/sd/workers", workers}},
+                            [&access](const mg_connection* connection) { return access.Check(connection); });
   if (!pages.ok()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "Cannot serve metrics on ", listen,

@@ -19,11 +19,18 @@ void Send(mg_connection* connection, const char* status, const Page& page, bool 
 
 Page Sentence(const std::string& text) { return {"text/plain; charset=utf-8", text + "\n"}; }
 
+int Refuse(mg_connection* connection, const absl::Status& why) {
+  const bool unknown = absl::IsUnauthenticated(why);
+  Send(connection, unknown ? "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"strata\"" : "403 Forbidden",
+       Sentence(std::string(why.message())), true);
+  return unknown ? 401 : 403;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Pages>> Pages::Serve(const std::vector<std::string>& options,
-                                                    std::map<std::string, Make> pages) {
-  std::unique_ptr<Pages> served(new Pages(std::move(pages)));
+                                                    std::map<std::string, Make> pages, Guard guard) {
+  std::unique_ptr<Pages> served(new Pages(std::move(pages), std::move(guard)));
   std::vector<const char*> list;
   for (const std::string& option : options) list.push_back(option.c_str());
   list.push_back(nullptr);
@@ -49,6 +56,9 @@ int Pages::Answer(mg_connection* connection, void* pages) {
   if (method != "GET" && method != "HEAD") {
     Send(connection, "405 Method Not Allowed", Sentence("These pages can only be read: GET."), true);
     return 405;
+  }
+  if (const absl::Status allowed = static_cast<Pages*>(pages)->guard_(connection); !allowed.ok()) {
+    return Refuse(connection, allowed);
   }
   const auto& known = static_cast<Pages*>(pages)->pages_;
   const auto found = known.find(request.local_uri);

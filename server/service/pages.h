@@ -23,11 +23,13 @@ struct Page {
 class Pages {
  public:
   using Make = std::function<Page()>;
+  // Whether a caller may read them; its sentence is the answer else.
+  using Guard = std::function<absl::Status(const mg_connection* connection)>;
 
   // `options`: civetweb's, names and values in turn, listening_ports among them. `pages` by path.
   // FailedPrecondition: it cannot listen there, or does not take the options.
   static absl::StatusOr<std::unique_ptr<Pages>> Serve(const std::vector<std::string>& options,
-                                                      std::map<std::string, Make> pages);
+                                                      std::map<std::string, Make> pages, Guard guard);
   ~Pages();  // waits for pages that are being made
   Pages(const Pages&) = delete;
   Pages& operator=(const Pages&) = delete;
@@ -35,10 +37,11 @@ class Pages {
   int port() const;  // that it listens on
 
  private:
-  explicit Pages(std::map<std::string, Make> pages) : pages_(std::move(pages)) {}
+  Pages(std::map<std::string, Make> pages, Guard guard) : pages_(std::move(pages)), guard_(std::move(guard)) {}
   static int Answer(mg_connection* connection, void* pages);
 
   const std::map<std::string, Make> pages_;
+  const Guard guard_;
   mg_context* server_ = nullptr;
 };
 

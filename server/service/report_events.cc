@@ -126,6 +126,10 @@ absl::Status WorkerService::Report(const v1::ReportEventsRequest& request, v1::R
       return absl::InvalidArgumentError(
           absl::StrCat("rank is ", request.rank(), ", but the attempt has ", row.places.size(), "."));
     }
+    if (row.places[static_cast<size_t>(request.rank())].worker != (*ids)[0]) {
+      return absl::PermissionDeniedError(
+          absl::StrCat("Rank ", request.rank(), " of this attempt is not on ", request.worker(), "."));
+    }
     const auto cursor = change.EventCursor(job, attempt, request.rank());
     if (!cursor.ok()) return cursor.status();
     response.set_acknowledged_seq(*cursor);
@@ -167,8 +171,9 @@ absl::Status WorkerService::Report(const v1::ReportEventsRequest& request, v1::R
   return absl::OkStatus();
 }
 
-grpc::Status WorkerService::ReportEvents(grpc::ServerContext*, const v1::ReportEventsRequest* request,
+grpc::Status WorkerService::ReportEvents(grpc::ServerContext* context, const v1::ReportEventsRequest* request,
                                          v1::ReportEventsResponse* response) {
+  if (absl::Status status = CheckSpeaker(*context, request->worker()); !status.ok()) return ToGrpc(status);
   return ToGrpc(Report(*request, *response));
 }
 

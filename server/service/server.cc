@@ -8,11 +8,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "server/base/rpc/credentials.h"
+#include "server/service/access.h"
+#include "server/service/access_service.h"
 #include "server/service/artifact_service.h"
+#include "server/service/audit.h"
 #include "server/service/checkpoints.h"
 #include "server/service/data_folder.h"
 #include "server/service/dataset_service.h"
 #include "server/service/experiment_service.h"
+#include "server/service/first_token.h"
+#include "server/service/http_access.h"
 #include "server/service/live_trials.h"
 #include "server/service/metric_service.h"
 #include "server/service/metrics.h"
@@ -38,15 +44,16 @@ absl::StatusOr<std::string> HostOf(const std::string& address) {
   return address.substr(0, colon);
 }
 
-absl::Status CheckExposure(const std::string& address, bool insecure, const char* flag) {
+absl::Status CheckExposure(const std::string& address, const ServerOptions& options, const char* flag) {
   const auto host = HostOf(address);
   if (!host.ok()) return absl::InvalidArgumentError(absl::StrCat(flag, ": ", std::string(host.status().message())));
   const bool loopback = host->rfind("127.", 0) == 0 || *host == "localhost" || *host == "[::1]";
-  if (loopback || insecure) return absl::OkStatus();
+  if (loopback || options.insecure || options.tls.any()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat(flag, " ", address,
-                   " would serve other machines in the clear and without asking who they are. Listen on 127.0.0.1, or "
-                   "add --insecure if the network is trusted."));
+                   " would serve other machines in the clear and without asking who they are. Give --tls-cert, --tls-key and "
+                   "--tls-ca ('strata admin certs' makes them), listen on 127.0.0.1, or add --insecure if the network is "
+                   "trusted."));
 }
 
 class RunningServer final : public Server {
@@ -55,10 +62,10 @@ class RunningServer final : public Server {
   ~RunningServer() override { Shutdown(); }
 
   absl::Status Open() {
-    if (absl::Status status = CheckExposure(options_.listen, options_.insecure, "--listen"); !status.ok())
-      return status;
+    if (absl::Status status = CheckTls(); !status.ok()) return status;
+    if (absl::Status status = CheckExposure(options_.listen, options_, "--listen"); !status.ok()) return status;
     if (options_.metrics_listen != "none") {
-      absl::Status status = CheckExposure(options_.metrics_listen, options_.insecure, "--metrics-listen");
+      absl::Status status = CheckExposure(options_.metrics_listen, options_, "--metrics-listen");
       if (!status.ok()) return status;
     }
     if (absl::Status status = folder_.Prepare(); !status.ok()) return status;
@@ -69,9 +76,10 @@ class RunningServer final : public Server {
     if (!coordinator.ok()) return coordinator.status();
     coordinator_ = *std::move(coordinator);
     MakeServices();
+    if (absl::Status status = LetIn(); !status.ok()) return status;
     if (absl::Status status = Listen(); !status.ok()) return status;
     if (options_.metrics_listen != "none") {
-      if (absl::Status status = metrics_->Expose(options_.metrics_listen); !status.ok()) return status;
+      if (absl::Status status = metrics_->Expose(options_.metrics_listen, *http_access_); !status.ok()) return status;
     }
     coordinator_->Start();
     server_->GetHealthCheckService()->SetServingStatus(true);
@@ -93,7 +101,32 @@ class RunningServer final : public Server {
   }
 
  private:
+  absl::Status CheckTls() const {
+    if (!options_.tls.any()) return absl::OkStatus();
+    if (!options_.tls.identity()) {
+      return absl::InvalidArgumentError(
+          "--tls-cert and --tls-key are missing: with --tls-ca alone nothing can be encrypted. Give all three.");
+    }
+    return base::CheckTlsFiles(options_.tls, options_.clock());
+  }
+
+  // Knows who may come in before anybody can.
+  absl::Status LetIn() {
+    if (absl::Status status = access_->Load(); !status.ok()) return status;
+    if (access_->encrypted()) {
+      const bool given = !options_.admin_token_file.empty();
+      absl::Status status = EnsureAdminToken(
+          *access_, *coordinator_, given ? options_.admin_token_file : options_.data_dir + "/admin-token", given);
+      if (!status.ok()) return status;
+    }
+    auto http = HttpAccess::Create(*access_, options_.tls, options_.data_dir);
+    if (!http.ok()) return http.status();
+    http_access_ = *std::move(http);
+    return absl::OkStatus();
+  }
+
   void MakeServices() {
+    access_ = std::make_unique<Access>(*coordinator_, options_.tls.any());
     views_ = std::make_unique<Views>(*coordinator_, live_);
     checkpoints_ = std::make_unique<Checkpoints>(*coordinator_, folder_);
     metrics_ = std::make_unique<Metrics>(*coordinator_, live_, options_.data_dir);
@@ -110,8 +143,9 @@ class RunningServer final : public Server {
     jobs_ = std::make_unique<JobService>(*coordinator_, *views_, folder_);
     measurements_ = std::make_unique<MetricService>(*coordinator_, *views_);
     datasets_ = std::make_unique<DatasetService>(*coordinator_, folder_);
-    artifacts_ = std::make_unique<ArtifactService>(*coordinator_, *checkpoints_, folder_);
-    workers_ = std::make_unique<WorkerService>(*coordinator_, live_, *checkpoints_, folder_);
+    artifacts_ = std::make_unique<ArtifactService>(*coordinator_, *access_, *checkpoints_, folder_);
+    workers_ = std::make_unique<WorkerService>(*coordinator_, *access_, live_, *checkpoints_, folder_, options_.version);
+    callers_ = std::make_unique<AccessService>(*coordinator_, *access_, options_.version);
   }
 
   absl::Status Listen() {
@@ -129,13 +163,18 @@ class RunningServer final : public Server {
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5000);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     int port = 0;
-    builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port);
+    const auto credentials = base::ServerCredentials(options_.tls);
+    if (access_->encrypted()) credentials->SetAuthMetadataProcessor(access_->MakeGate());
+    builder.AddListeningPort(options_.listen, credentials, &port);
     for (grpc::Service* service :
          std::initializer_list<grpc::Service*>{experiments_.get(), trials_.get(), jobs_.get(), measurements_.get(),
-                                               datasets_.get(), artifacts_.get(), workers_.get()}) {
+                                               datasets_.get(), artifacts_.get(), workers_.get(), callers_.get()}) {
       builder.RegisterService(service);
     }
-    metrics_->Intercept(builder);
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> watching;
+    watching.push_back(metrics_->MakeCounter());
+    watching.push_back(MakeAuditor(*coordinator_, *access_));
+    builder.experimental().SetInterceptorCreators(std::move(watching));
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port == 0) {
       server_ = nullptr;
@@ -152,6 +191,8 @@ class RunningServer final : public Server {
   std::unique_ptr<store::Store> store_;
   LiveTrials live_;
   std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<Access> access_;
+  std::unique_ptr<HttpAccess> http_access_;
   std::unique_ptr<Views> views_;
   std::unique_ptr<Checkpoints> checkpoints_;
   std::unique_ptr<Metrics> metrics_;
@@ -162,6 +203,7 @@ class RunningServer final : public Server {
   std::unique_ptr<DatasetService> datasets_;
   std::unique_ptr<ArtifactService> artifacts_;
   std::unique_ptr<WorkerService> workers_;
+  std::unique_ptr<AccessService> callers_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
 };

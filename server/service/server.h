@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/base/tls/certificate.h"
 #include "server/service/coordinator.h"
 
 namespace strata::service {
@@ -16,6 +17,9 @@ struct ServerOptions {
   std::string listen = "127.0.0.1:7070";          // port 0: any
   std::string metrics_listen = "127.0.0.1:7071";  // likewise; "none": no metrics
   bool insecure = false;                          // may listen beyond loopback without TLS
+  base::TlsFiles tls;                             // none: in the clear, and nobody is asked who he is
+  std::string admin_token_file;  // with TLS: where the first admin's token is read from, or written to
+  std::string version;           // of the program, with its commit
   core::ControllerOptions controller;
   std::string registry_json;  // `strata-trainer --describe`; empty: names are not checked
   Clock clock = [] { return absl::Now(); };

@@ -20,6 +20,12 @@ std::vector<std::pair<std::string, int32_t>> Running(const Refs& refs) {
   return running;
 }
 
+// 0.1 of 0.1.4+c0ffee: what differs behind it works together.
+std::string_view Release(std::string_view version) {
+  const size_t dot = version.find('.');
+  return dot == std::string_view::npos ? version : version.substr(0, version.find_first_of(".+-", dot + 1));
+}
+
 google::protobuf::Duration ToProto(absl::Duration duration) {
   google::protobuf::Duration proto;
   const int64_t millis = absl::ToInt64Milliseconds(duration);
@@ -30,14 +36,25 @@ google::protobuf::Duration ToProto(absl::Duration duration) {
 
 }  // namespace
 
+absl::Status WorkerService::CheckSpeaker(const grpc::ServerContext& context, const std::string& name) const {
+  const auto id = WorkerId(name);
+  return id.ok() ? access_.SpeaksFor(context, *id) : id.status();
+}
+
+absl::Status WorkerService::CheckVersion(const v1::RegisterWorkerRequest& request) const {
+  const bool one = request.version().empty() || version_.empty() || Release(request.version()) == Release(version_);
+  if (request.protocol() == kProtocol && one) return absl::OkStatus();
+  const auto named = [](const std::string& version) { return version.empty() ? "of unknown version" : version; };
+  return absl::FailedPreconditionError(absl::StrCat("The agent of ", request.name(), " is Strata ", named(request.version()),
+                                                    " (protocol ", request.protocol(), "), this coordinator ",
+                                                    named(version_), " (protocol ", kProtocol,
+                                                    "). Install the same version of both."));
+}
+
 absl::Status WorkerService::Register(const v1::RegisterWorkerRequest& request, v1::RegisterWorkerResponse& response) {
   const auto id = WorkerId(request.name());
   if (!id.ok()) return id.status();
-  if (request.protocol() != kProtocol) {
-    return absl::FailedPreconditionError(absl::StrCat("The agent speaks protocol ", request.protocol(),
-                                                      ", this coordinator ", kProtocol,
-                                                      ". Install the same version of both."));
-  }
+  if (absl::Status status = CheckVersion(request); !status.ok()) return status;
   if (request.slots_size() > 1024) return absl::InvalidArgumentError("slots: a worker has at most 1024.");
   core::WorkerRegistered event;
   event.worker = {.name = *id,
@@ -75,8 +92,9 @@ absl::Status WorkerService::Register(const v1::RegisterWorkerRequest& request, v
   });
 }
 
-grpc::Status WorkerService::RegisterWorker(grpc::ServerContext*, const v1::RegisterWorkerRequest* request,
+grpc::Status WorkerService::RegisterWorker(grpc::ServerContext* context, const v1::RegisterWorkerRequest* request,
                                            v1::RegisterWorkerResponse* response) {
+  if (absl::Status status = CheckSpeaker(*context, request->name()); !status.ok()) return ToGrpc(status);
   return ToGrpc(Register(*request, *response));
 }
 
@@ -191,8 +209,9 @@ absl::Status WorkerService::Sync(const v1::SynchronizeRequest& request, v1::Sync
   return absl::OkStatus();
 }
 
-grpc::Status WorkerService::Synchronize(grpc::ServerContext*, const v1::SynchronizeRequest* request,
+grpc::Status WorkerService::Synchronize(grpc::ServerContext* context, const v1::SynchronizeRequest* request,
                                         v1::SynchronizeResponse* response) {
+  if (absl::Status status = CheckSpeaker(*context, request->name()); !status.ok()) return ToGrpc(status);
   return ToGrpc(Sync(*request, *response));
 }
 
@@ -246,8 +265,9 @@ absl::Status WorkerService::Complete(const v1::CompleteAttemptRequest& request) 
   });
 }
 
-grpc::Status WorkerService::CompleteAttempt(grpc::ServerContext*, const v1::CompleteAttemptRequest* request,
+grpc::Status WorkerService::CompleteAttempt(grpc::ServerContext* context, const v1::CompleteAttemptRequest* request,
                                             v1::CompleteAttemptResponse*) {
+  if (absl::Status status = CheckSpeaker(*context, request->worker()); !status.ok()) return ToGrpc(status);
   return ToGrpc(Complete(*request));
 }
 
@@ -261,7 +281,11 @@ absl::Status WorkerService::Append(const v1::AppendLogRequest& request, v1::Appe
   const std::string& job = request.attempt().job();
   absl::Status status = coordinator_.Look([&](const core::Controller& controller) -> absl::Status {
     if (absl::Status session = controller.CheckSession(*id, request.session()); !session.ok()) return session;
-    return controller.CheckAttempt(job, request.attempt().attempt());
+    if (absl::Status live = controller.CheckAttempt(job, request.attempt().attempt()); !live.ok()) return live;
+    const auto& places = controller.state().attempts.at({job, request.attempt().attempt()}).places;
+    if (std::any_of(places.begin(), places.end(), [&](const core::RankPlace& place) { return place.worker == *id; }))
+      return absl::OkStatus();
+    return absl::PermissionDeniedError(absl::StrCat("No rank of this attempt is on ", request.worker(), "."));
   });
   if (!status.ok()) return status;
   base::MutexLock lock(log_mutex_);
@@ -271,13 +295,15 @@ absl::Status WorkerService::Append(const v1::AppendLogRequest& request, v1::Appe
   return absl::OkStatus();
 }
 
-grpc::Status WorkerService::AppendLog(grpc::ServerContext*, const v1::AppendLogRequest* request,
+grpc::Status WorkerService::AppendLog(grpc::ServerContext* context, const v1::AppendLogRequest* request,
                                       v1::AppendLogResponse* response) {
+  if (absl::Status status = CheckSpeaker(*context, request->worker()); !status.ok()) return ToGrpc(status);
   return ToGrpc(Append(*request, *response));
 }
 
-grpc::Status WorkerService::DeregisterWorker(grpc::ServerContext*, const v1::DeregisterWorkerRequest* request,
+grpc::Status WorkerService::DeregisterWorker(grpc::ServerContext* context, const v1::DeregisterWorkerRequest* request,
                                              v1::DeregisterWorkerResponse*) {
+  if (absl::Status status = CheckSpeaker(*context, request->name()); !status.ok()) return ToGrpc(status);
   const auto id = WorkerId(request->name());
   if (!id.ok()) return ToGrpc(id.status());
   return ToGrpc(coordinator_.Update([&](Coordinator::Change& change) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "server/service/access.h"
 #include "server/service/checkpoints.h"
 #include "server/service/coordinator.h"
 #include "server/service/data_folder.h"
@@ -24,8 +25,15 @@ absl::StatusOr<std::string> WorkerId(const std::string& name);
 
 class WorkerService final : public v1::WorkerService::Service {
  public:
-  WorkerService(Coordinator& coordinator, LiveTrials& live, Checkpoints& checkpoints, const DataFolder& folder)
-      : coordinator_(coordinator), live_(live), checkpoints_(checkpoints), folder_(folder) {}
+  // `version`: the coordinator's, with its commit; empty: workers' versions are not compared.
+  WorkerService(Coordinator& coordinator, const Access& access, LiveTrials& live, Checkpoints& checkpoints,
+                const DataFolder& folder, std::string version)
+      : coordinator_(coordinator),
+        access_(access),
+        live_(live),
+        checkpoints_(checkpoints),
+        folder_(folder),
+        version_(std::move(version)) {}
 
   grpc::Status RegisterWorker(grpc::ServerContext*, const v1::RegisterWorkerRequest*,
                               v1::RegisterWorkerResponse*) override;
@@ -43,6 +51,10 @@ class WorkerService final : public v1::WorkerService::Service {
   grpc::Status ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest*, v1::ListWorkersResponse*) override;
 
  private:
+  // Whether it is the agent of workers/{worker} who calls. PERMISSION_DENIED says who does.
+  absl::Status CheckSpeaker(const grpc::ServerContext& context, const std::string& name) const;
+  // FAILED_PRECONDITION names both versions.
+  absl::Status CheckVersion(const v1::RegisterWorkerRequest& request) const;
   absl::Status Register(const v1::RegisterWorkerRequest& request, v1::RegisterWorkerResponse& response);
   absl::Status Sync(const v1::SynchronizeRequest& request, v1::SynchronizeResponse& response);
   absl::Status Report(const v1::ReportEventsRequest& request, v1::ReportEventsResponse& response);
@@ -61,9 +73,11 @@ class WorkerService final : public v1::WorkerService::Service {
   absl::StatusOr<store::Trial> TrialOf(const std::string& name);
 
   Coordinator& coordinator_;
+  const Access& access_;
   LiveTrials& live_;
   Checkpoints& checkpoints_;
   const DataFolder& folder_;
+  const std::string version_;
   base::Mutex mutex_;
   std::map<std::string, store::Trial> trials_ ABSL_GUARDED_BY(mutex_);
   base::Mutex log_mutex_;  // appends to one log come one at a time; to all, for simplicity

@@ -23,15 +23,16 @@ MAY_USE = {
     "model/data": ["model"],
     "model": ["model/data", "model/metrics", "cmake"],
     "server/base": [],
+    "server/base/rpc": ["server/base"],
     "server/base/spec": ["server/base", PROTO],
     "server/core": ["server/base"],
     "server/store": ["server/base", "server/core"],
-    "server/service": ["server/base", "server/base/spec", "server/core", "server/store", "cmake", PROTO],
-    "server": ["server/base", "server/base/spec", "server/core", "server/store", "server/service", "cmake", PROTO],
-    "worker/agent": ["server/base", "server/base/spec", "cmake", PROTO],
+    "server/service": ["server/base", "server/base/rpc", "server/base/spec", "server/core", "server/store", "cmake", PROTO],
+    "server": ["server/base", "server/base/rpc", "server/base/spec", "server/core", "server/store", "server/service", "cmake", PROTO],
+    "worker/agent": ["server/base", "server/base/rpc", "server/base/spec", "cmake", PROTO],
     "worker/trainer": ["model", "model/data", "model/metrics", "cmake"],
     "worker/data": ["model/data", "model/metrics", "cmake"],
-    "client": ["server/base", "server/base/spec", "model/metrics", "cmake", PROTO],
+    "client": ["server/base", "server/base/rpc", "server/base/spec", "model/metrics", "cmake", PROTO],
 }
 
 # Layer -> headers of others that it must not see, and why. Layers above model never see LibTorch (NOT_WITH_PROTOBUF).
@@ -41,6 +42,7 @@ NOT_WITH_PROTOBUF = (TORCH + "|sentencepiece", "neither LibTorch nor SentencePie
 NO_SQLITE = (r"sqlite3", "only server/store knows SQLite")
 BANNED_HEADERS = {
     "server/base": [(GRPC, "base stands below gRPC"), NO_SQLITE, NOT_WITH_PROTOBUF],
+    "server/base/rpc": [NO_SQLITE, NOT_WITH_PROTOBUF],
     "server/base/spec": [NO_SQLITE, NOT_WITH_PROTOBUF],
     "server/core": [(GRPC + r"|sqlite3|prometheus/|spdlog/|unistd\.h|sys/|thread$|fstream$", "core is pure"), NOT_WITH_PROTOBUF],
     "server/store": [(GRPC, "the store stands below gRPC"), NOT_WITH_PROTOBUF],

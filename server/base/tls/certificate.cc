@@ -116,6 +116,8 @@ std::string ValidityAt(const Certificate& certificate, absl::Time now) {
                       ", and the clock here says ", text(now));
 }
 
+Certificate DescribeX509(void* x509) { return x509 == nullptr ? Certificate() : Describe(static_cast<X509*>(x509)); }
+
 bool ParseIdentity(const std::string& uri, std::string* role, std::string* name) {
   constexpr std::string_view kHead = "strata://";
   if (uri.rfind(kHead, 0) != 0) return false;

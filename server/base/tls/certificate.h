@@ -35,6 +35,9 @@ std::string ValidityAt(const Certificate& certificate, absl::Time now);
 // NotFound, PermissionDenied; InvalidArgument: no certificate.
 absl::StatusOr<Certificate> ReadCertificate(const std::string& path);
 
+// Of an OpenSSL X509 that another library hands out.
+Certificate DescribeX509(void* x509);
+
 // Role and name of strata://ROLE/NAME; false for any other text.
 bool ParseIdentity(const std::string& uri, std::string* role, std::string* name);
 
