@@ -8,6 +8,7 @@ import hashlib
 import math
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,8 @@ def build(python, folder):
     stubs = sorted(path.name for path in (folder / "site" / "strata" / "v1").glob("*_pb2.py"))
     assert "resources_pb2.py" in stubs and len(stubs) == len(list((SOURCE / "proto" / "strata" / "v1").glob("*.proto"))), stubs
     assert (folder / "site" / "strata" / "py.typed").exists()
+    version = re.search(r"project\(strata VERSION ([0-9.]+)", (SOURCE / "CMakeLists.txt").read_text())[1]
+    assert archive.name == f"strata-{version}.tar.gz", f"pyproject.toml and CMakeLists.txt differ: {archive.name}, {version}"
     assert not list(PACKAGE.rglob("*_pb2*")), "a stub was checked in, or made beside the sources"
     return folder / "site"
 

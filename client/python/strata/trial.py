@@ -7,6 +7,7 @@ from typing import Any
 
 from strata import names
 from strata.connection import Connection
+from strata.errors import StrataError
 from strata.measurements import Measurements, list_series, query
 from strata.v1 import experiment_service_pb2 as api
 from strata.v1 import resources_pb2
@@ -74,9 +75,14 @@ class Trial:
     def cancel(self) -> Trial:
         """Cancels every job of it that has not ended; returns itself."""
         for job in self.refresh().message.jobs:
-            if not job.HasField("end_time"):
+            if job.HasField("end_time"):
+                continue
+            try:
                 request = api.CancelJobRequest(name=job.name)
                 self._connection.call_patiently(self._connection.stubs.jobs.CancelJob, request)
+            except StrataError as error:
+                if error.code != "FAILED_PRECONDITION":  # it has ended meanwhile
+                    raise
         return self.refresh()
 
     def retry(self) -> Trial:
