@@ -155,7 +155,7 @@ int main(int argc, char** argv) {
   std::unique_ptr<MetricsServer> metrics;
   std::string metrics_address;
   if (flags.metrics != "none") {
-    auto served = ServeMetrics(flags.metrics, stats);
+    auto served = ServeMetrics(flags.metrics, stats, state->path());
     if (!served.ok()) return Fail(1, std::string(served.status().message()));
     metrics = *std::move(served);
     metrics_address = MetricsAddress(flags, metrics->port());

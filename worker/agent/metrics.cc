@@ -3,6 +3,7 @@
 #include <prometheus/collectable.h>
 #include <prometheus/exposer.h>
 #include <prometheus/metric_family.h>
+#include <sys/statvfs.h>
 
 #include <exception>
 #include <utility>
@@ -19,9 +20,27 @@ using prometheus::MetricType;
 
 class StatsCollectable final : public prometheus::Collectable {
  public:
-  explicit StatsCollectable(const Stats& stats) : stats_(stats) {}
+  StatsCollectable(const Stats& stats, std::string folder) : stats_(stats), folder_(std::move(folder)) {}
 
   std::vector<MetricFamily> Collect() const override {
+    std::vector<MetricFamily> families = Counts();
+    struct statvfs disk {};
+    if (::statvfs(folder_.c_str(), &disk) != 0) return families;
+    const auto block = static_cast<int64_t>(disk.f_frsize);
+    const std::atomic<int64_t> free = block * static_cast<int64_t>(disk.f_bavail);
+    const std::atomic<int64_t> size = block * static_cast<int64_t>(disk.f_blocks);
+    families.push_back(Family("strata_agent_disk_free_bytes",
+                              "Room that is left to the agent on its state folder's disk.", MetricType::Gauge,
+                              {{"", &free}}));
+    families.push_back(Family("strata_agent_disk_size_bytes", "Size of the disk of the agent's state folder.",
+                              MetricType::Gauge, {{"", &size}}));
+    return families;
+  }
+
+ private:
+  using Value = std::pair<const char*, const std::atomic<int64_t>*>;
+
+  std::vector<MetricFamily> Counts() const {
     return {
         Family("strata_agent_slots", "Slots of this worker.", MetricType::Gauge, {{"", &stats_.slots}}),
         Family("strata_agent_slots_busy", "Slots that an attempt holds.", MetricType::Gauge,
@@ -36,6 +55,9 @@ class StatsCollectable final : public prometheus::Collectable {
         Family("strata_agent_uploaded_bytes_total",
                "Bytes of checkpoints and other files acknowledged by the coordinator.", MetricType::Counter,
                {{"", &stats_.upload_bytes}}),
+        Family("strata_agent_upload_failures_total",
+               "Tries to upload a file that did not come to their end; they are repeated.", MetricType::Counter,
+               {{"", &stats_.upload_failures}}),
         Family("strata_agent_attempts_started_total", "Attempts whose trainers this agent has started.",
                MetricType::Counter, {{"", &stats_.attempts_started}}),
         Family("strata_agent_attempts_adopted_total", "Attempts taken over from an earlier agent of this worker.",
@@ -47,9 +69,6 @@ class StatsCollectable final : public prometheus::Collectable {
                 {"fenced", &stats_.attempts_fenced}}),
     };
   }
-
- private:
-  using Value = std::pair<const char*, const std::atomic<int64_t>*>;
 
   static MetricFamily Family(const char* name, const char* help, MetricType type, const std::vector<Value>& values) {
     MetricFamily family{.name = name, .help = help, .type = type};
@@ -63,6 +82,7 @@ class StatsCollectable final : public prometheus::Collectable {
   }
 
   const Stats& stats_;
+  const std::string folder_;
 };
 
 // As many series as there are GPUs; what a GPU does not tell has none.
@@ -108,8 +128,8 @@ class GpuCollectable final : public prometheus::Collectable {
 
 class Server final : public MetricsServer {
  public:
-  Server(const std::string& listen, const Stats& stats)
-      : collectable_(std::make_shared<StatsCollectable>(stats)), exposer_(listen, 1) {
+  Server(const std::string& listen, const Stats& stats, const std::string& state_dir)
+      : collectable_(std::make_shared<StatsCollectable>(stats, state_dir)), exposer_(listen, 1) {
     exposer_.RegisterCollectable(collectable_);
   }
 
@@ -131,9 +151,10 @@ class Server final : public MetricsServer {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& listen, const Stats& stats) {
+absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& listen, const Stats& stats,
+                                                           const std::string& state_dir) {
   try {
-    return std::unique_ptr<MetricsServer>(std::make_unique<Server>(listen, stats));
+    return std::unique_ptr<MetricsServer>(std::make_unique<Server>(listen, stats, state_dir));
   } catch (const std::exception&) {  // what it says names only the HTTP server
     return absl::FailedPreconditionError(
         absl::StrCat("Cannot serve metrics on ", listen,

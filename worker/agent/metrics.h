@@ -20,7 +20,9 @@ class MetricsServer {
   virtual void ShowGpus(std::string worker, std::function<std::vector<GpuView>()> view) = 0;
 };
 
-// Serves `stats`, which must outlive the server, on HOST:PORT. INTERNAL with a sentence if the port is in use.
-absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& listen, const Stats& stats);
+// Serves `stats`, which must outlive the server, and how full the disk of `state_dir` is, on HOST:PORT.
+// FAILED_PRECONDITION with a sentence if the port is in use.
+absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& listen, const Stats& stats,
+                                                           const std::string& state_dir);
 
 }  // namespace strata::agent
