@@ -105,7 +105,7 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
     INTERFACE_LINK_OPTIONS "${_link_options}")
 
   # ProcessGroupGloo is inside libtorch_cpu; only the headers are missing from the wheel. libgloo itself is never linked.
-  find_path(LibTorch_GLOO_INCLUDE_DIR gloo/context.h HINTS ${LibTorch_INCLUDE_DIR} NO_CACHE)
+  find_path(LibTorch_GLOO_INCLUDE_DIR gloo/context.h HINTS ${LibTorch_INCLUDE_DIR} ${STRATA_BUNDLED_INCLUDE_DIR} NO_CACHE)
   if(LibTorch_GLOO_INCLUDE_DIR)
     add_library(LibTorch::C10dGloo INTERFACE IMPORTED)
     set_target_properties(LibTorch::C10dGloo PROPERTIES

@@ -60,12 +60,4 @@ std::unique_ptr<Examples> OpenSentencePairs(const std::filesystem::path& folder,
       SentencePairs(OpenSplit(folder, manifest, split), options.limit, options.max_length));
 }
 
-Batch ToDevice(Batch batch, const at::Device& device) {
-  if (device.is_cpu()) return batch;
-  for (at::Tensor* tensor : {&batch.source_BS, &batch.source_features_BSF, &batch.target_input_BT, &batch.target_BT}) {
-    if (tensor->defined()) *tensor = tensor->pin_memory().to(device, /*non_blocking=*/true);
-  }
-  return batch;
-}
-
 }  // namespace strata::model

@@ -33,9 +33,6 @@ class Examples : public SizedExamples {
   virtual const std::vector<Piece>& pieces() const = 0;
 };
 
-// Copies to `device`; returns `batch` itself for the CPU.
-Batch ToDevice(Batch batch, const at::Device& device);
-
 // Opens a split's shards as pairs of sentences: translation, headlines. Throws DataError.
 std::unique_ptr<Examples> OpenSentencePairs(const std::filesystem::path& folder, const Manifest& manifest,
                                             const std::string& split, const ExampleOptions& options);

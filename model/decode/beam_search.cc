@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "model/layers/device_path.h"
 #include "model/layers/kernels.h"
 
 namespace strata::model {
@@ -53,35 +55,111 @@ void CheckOptions(const DecodeOptions& options) {
   }
 }
 
-// The `count` best candidates of one sentence, best first; equal totals keep the order of beams and tokens.
-std::vector<Candidate> BestCandidates(const Sentence& sentence, const float* log_p, int64_t vocabulary, size_t count,
-                                      const Rules& rules) {
-  const auto better = [](const Candidate& a, const Candidate& b) { return a.total > b.total; };
-  std::vector<Candidate> heap;  // its front is the worst
-  for (size_t b = 0; b < sentence.beams.size(); ++b) {
-    const float* row = log_p + sentence.beams[b].row * vocabulary;
-    const double before = sentence.beams[b].total;
-    const int64_t first = rules.eos_only ? kEos : 0, last = rules.eos_only ? kEos + 1 : vocabulary;
-    float bar = heap.size() < count ? -std::numeric_limits<float>::infinity() : static_cast<float>(heap.front().total - before) - 1e-3f;
-    for (int64_t token = first; token < last; ++token) {
-      if (!(row[token] > bar) || token == kPad || (token == kEos && rules.no_eos)) continue;
-      const Candidate candidate{.total = before + row[token], .score = row[token], .token = token, .beam = b};
-      if (heap.size() == count) {
-        if (candidate.total <= heap.front().total) continue;
-        std::pop_heap(heap.begin(), heap.end(), better);
-        heap.pop_back();
-      }
-      heap.push_back(candidate);
-      std::push_heap(heap.begin(), heap.end(), better);
-      // A little below the worst that is kept, so that rounding to float loses nothing.
-      if (heap.size() == count) bar = static_cast<float>(heap.front().total - before) - 1e-3f;
-    }
+// The `count` best candidates of one sentence.
+class BestCandidates {
+ public:
+  explicit BestCandidates(size_t count) : count_(count) {}
+
+  // Below this log p a token of a beam with that total is none of them. A little below the worst that is kept, so that
+  // rounding to float loses nothing.
+  float Bar(double before) const {
+    if (heap_.size() < count_) return -std::numeric_limits<float>::infinity();
+    return static_cast<float>(heap_.front().total - before) - 1e-3f;
   }
-  std::sort(heap.begin(), heap.end(), [](const Candidate& a, const Candidate& b) {
-    return a.total != b.total ? a.total > b.total : std::pair(a.beam, a.token) < std::pair(b.beam, b.token);
-  });
-  return heap;
-}
+
+  void Offer(const Candidate& candidate) {
+    if (heap_.size() == count_) {
+      if (candidate.total <= heap_.front().total) return;
+      std::pop_heap(heap_.begin(), heap_.end(), Better);
+      heap_.pop_back();
+    }
+    heap_.push_back(candidate);
+    std::push_heap(heap_.begin(), heap_.end(), Better);
+  }
+
+  // Best first; equal totals keep the order of beams and tokens.
+  std::vector<Candidate> Sorted() && {
+    std::sort(heap_.begin(), heap_.end(), [](const Candidate& a, const Candidate& b) {
+      return a.total != b.total ? a.total > b.total : std::pair(a.beam, a.token) < std::pair(b.beam, b.token);
+    });
+    return std::move(heap_);
+  }
+
+ private:
+  static bool Better(const Candidate& a, const Candidate& b) { return a.total > b.total; }
+
+  size_t count_;
+  std::vector<Candidate> heap_;  // its front is the worst
+};
+
+// What a step's logits say of the hypotheses' next tokens.
+class NextTokens {
+ public:
+  virtual ~NextTokens() = default;
+  // The `count` best candidates of one sentence, best first. `count` is at most what the object was made for.
+  virtual std::vector<Candidate> Best(const Sentence& sentence, size_t count, const Rules& rules) const = 0;
+};
+
+// On processors: looks at every token of the sentence's rows.
+class AllTokens final : public NextTokens {
+ public:
+  explicit AllTokens(const at::Tensor& logits) : log_p_(logits.to(at::kFloat).contiguous()) {
+    GetKernels<float>().log_softmax(log_p_.mutable_data_ptr<float>(), log_p_.size(1), 0, log_p_.size(0));
+  }
+
+  std::vector<Candidate> Best(const Sentence& sentence, size_t count, const Rules& rules) const override {
+    const int64_t vocabulary = log_p_.size(1);
+    BestCandidates best(count);
+    for (size_t b = 0; b < sentence.beams.size(); ++b) {
+      const float* row = log_p_.const_data_ptr<float>() + sentence.beams[b].row * vocabulary;
+      const double before = sentence.beams[b].total;
+      const int64_t first = rules.eos_only ? kEos : 0, last = rules.eos_only ? kEos + 1 : vocabulary;
+      float bar = best.Bar(before);
+      for (int64_t token = first; token < last; ++token) {
+        if (!(row[token] > bar) || token == kPad || (token == kEos && rules.no_eos)) continue;
+        best.Offer({.total = before + row[token], .score = row[token], .token = token, .beam = b});
+        bar = best.Bar(before);
+      }
+    }
+    return std::move(best).Sorted();
+  }
+
+ private:
+  at::Tensor log_p_;
+};
+
+// On a device: each row's best tokens are found there, and they alone cross over, with each row's eos.
+class DeviceTokens final : public NextTokens {
+ public:
+  DeviceTokens(const at::Tensor& logits, int64_t count) {
+    const at::Tensor log_p = at::log_softmax(logits, 1, at::kFloat);
+    const at::Tensor eos = log_p.select(1, kEos).clone();
+    log_p.select(1, kEos).fill_(kNever);
+    log_p.select(1, kPad).fill_(kNever);
+    const auto [values, tokens] = at::topk(log_p, std::min(count, log_p.size(1)), 1);
+    log_p_ = at::cat({eos.unsqueeze(1), values}, 1).to(at::kCPU).contiguous();
+    tokens_ = tokens.to(at::kCPU).contiguous();
+  }
+
+  std::vector<Candidate> Best(const Sentence& sentence, size_t count, const Rules& rules) const override {
+    const int64_t listed = tokens_.size(1);
+    BestCandidates best(count);
+    const auto offer = [&](size_t beam, float score, int64_t token) {
+      if (!(score > -std::numeric_limits<float>::infinity())) return;
+      best.Offer({.total = sentence.beams[beam].total + score, .score = score, .token = token, .beam = beam});
+    };
+    for (size_t b = 0; b < sentence.beams.size(); ++b) {
+      const float* log_p = log_p_.const_data_ptr<float>() + sentence.beams[b].row * (listed + 1);
+      const int64_t* tokens = tokens_.const_data_ptr<int64_t>() + sentence.beams[b].row * listed;
+      if (!rules.no_eos) offer(b, log_p[0], kEos);
+      for (int64_t i = 0; i < listed && !rules.eos_only; ++i) offer(b, log_p[1 + i], tokens[i]);
+    }
+    return std::move(best).Sorted();
+  }
+
+ private:
+  at::Tensor log_p_, tokens_;  // [R, 1 + count]: eos, then the best others; [R, count]
+};
 
 Beam Extend(const Beam& beam, const Candidate& candidate) {
   Beam next = beam;
@@ -99,10 +177,10 @@ void Finish(Sentence& sentence, Beam beam, double length_penalty) {
 }
 
 // One step of one sentence: finishes hypotheses and replaces the beams.
-void Advance(Sentence& sentence, const float* log_p, int64_t vocabulary, int64_t step, const DecodeOptions& options) {
+void Advance(Sentence& sentence, const NextTokens& tokens, int64_t step, const DecodeOptions& options) {
   const Rules rules{.eos_only = step >= sentence.limit, .no_eos = step < options.min_length && step < sentence.limit};
   const auto beam = static_cast<size_t>(options.beam);
-  const auto candidates = BestCandidates(sentence, log_p, vocabulary, 2 * beam, rules);
+  const std::vector<Candidate> candidates = tokens.Best(sentence, 2 * beam, rules);
   std::vector<Beam> next;
   for (size_t rank = 0; rank < candidates.size(); ++rank) {
     const Candidate& candidate = candidates[rank];
@@ -122,6 +200,11 @@ std::vector<Hypothesis> Best(std::vector<Hypothesis> finished, int64_t count) {
   std::stable_sort(finished.begin(), finished.end(), [](const auto& a, const auto& b) { return a.score > b.score; });
   if (static_cast<int64_t>(finished.size()) > count) finished.resize(static_cast<size_t>(count));
   return finished;
+}
+
+std::unique_ptr<const NextTokens> Read(const at::Tensor& logits, int64_t count) {
+  if (UsesKernels(logits)) return std::make_unique<AllTokens>(logits);
+  return std::make_unique<DeviceTokens>(logits, count);
 }
 
 }  // namespace
@@ -144,11 +227,9 @@ Hypotheses BeamSearch(StepModel& model, const std::vector<int64_t>& source_lengt
       }
     }
     if (tokens.empty()) break;
-    const at::Tensor log_p = model.Next(tokens, from).to(at::kFloat).contiguous();
-    const int64_t vocabulary = log_p.size(1);
-    GetKernels<float>().log_softmax(log_p.mutable_data_ptr<float>(), vocabulary, 0, log_p.size(0));
+    const std::unique_ptr<const NextTokens> next = Read(model.Next(tokens, from), 2 * options.beam);
     for (Sentence& sentence : sentences) {
-      if (!sentence.beams.empty()) Advance(sentence, log_p.const_data_ptr<float>(), vocabulary, step, options);
+      if (!sentence.beams.empty()) Advance(sentence, *next, step, options);
     }
   }
   Hypotheses hypotheses;

@@ -16,7 +16,7 @@ class StepModel {
   virtual ~StepModel() = default;
   // Logits [R, V] of the next token of R hypotheses. tokens[r]: the last token of hypothesis r; from[r]: the row of the call
   // before that it continues (of the first call: its sentence). Rows of one sentence stand together. The result may be
-  // overwritten.
+  // overwritten; it may stand on a device, from which the best candidates alone are copied.
   virtual at::Tensor Next(const std::vector<int64_t>& tokens, const std::vector<int64_t>& from) = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "model/layers/add_norm.h"
+#include "model/layers/device_path.h"
 #include "model/layers/matrix_product.h"
 
 namespace strata::model {
@@ -116,24 +117,27 @@ at::Tensor AdaptiveVocabulary::Embed(const Packing& packing, Positions& position
   // Row i of the batch is row order[i] of the bands' rows one behind the other.
   const at::Tensor index = at::cat(indices),
                    order = at::empty_like(index).index_copy_(0, index, at::arange(index.numel(), at::kLong));
-  at::Tensor x = at::index_select(at::cat(rows), 0, order) * std::sqrt(static_cast<double>(dim_));
-  if (kept_N.defined()) x = x * kept_N.to(x.scalar_type()).unsqueeze(1);
-  return Dropout(x + positions.Of(packing, x.scalar_type()), dropout);
+  const at::Device device = classes_KD_.device();
+  at::Tensor x = at::index_select(at::cat(rows), 0, CopyTo(order, device)) * std::sqrt(static_cast<double>(dim_));
+  if (kept_N.defined()) x = x * CopyTo(kept_N, device).to(x.scalar_type()).unsqueeze(1);
+  return Dropout(x + positions.Of(packing, x), dropout);
 }
 
 LossSums AdaptiveVocabulary::Loss(const at::Tensor& x_ND, const at::Tensor& targets_N, Pass& pass) const {
   CheckIds(targets_N, vocabulary_, "target");
   const at::Tensor real = targets_N.ne(kPad).nonzero().squeeze(1);
   const bool all = real.numel() == targets_N.numel();
-  const at::Tensor x = all ? x_ND : at::index_select(x_ND, 0, real),
+  const at::Device device = x_ND.device();
+  const at::Tensor x = all ? x_ND : at::index_select(x_ND, 0, CopyTo(real, device)),
                    targets = all ? targets_N : at::index_select(targets_N, 0, real);
   at::Tensor head_classes = targets.clone();
-  LossSums sums{.loss = at::zeros({}, at::kDouble), .nll = at::zeros({}, at::kDouble)};
+  const at::TensorOptions doubles = x.options().dtype(at::kDouble).requires_grad(false);
+  LossSums sums{.loss = at::zeros({}, doubles), .nll = at::zeros({}, doubles)};
   for (size_t i = 1; i < bands_.size(); ++i) {
     const Band& band = bands_[i];
     const at::Tensor rows = RowsIn(targets, band.begin, band.begin + band.rows);
     head_classes.index_fill_(0, rows, bands_[0].rows + static_cast<int64_t>(i) - 1);
-    const at::Tensor hidden = Dropout(Linear(at::index_select(x, 0, rows), band.projection_DW.t(), precision_), pass.Site(dropout_));
+    const at::Tensor hidden = Dropout(Linear(at::index_select(x, 0, CopyTo(rows, device)), band.projection_DW.t(), precision_), pass.Site(dropout_));
     const LossSums part = ClassLoss(hidden, band.table_RW, {}, at::index_select(targets, 0, rows) - band.begin, {}, precision_);
     sums = {.loss = sums.loss + part.loss, .nll = sums.nll + part.nll};
   }

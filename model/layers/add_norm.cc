@@ -1,11 +1,12 @@
 #include "model/layers/add_norm.h"
 
 #include "model/layers/autograd_types.h"
+#include "model/layers/device_dropout.h"
+#include "model/layers/device_rows.h"
+#include "model/layers/residual_sums.h"
 
 namespace strata::model {
 namespace {
-
-constexpr double kEpsilon = 1e-5;
 
 bool Tracks(std::initializer_list<at::Tensor> tensors) {
   if (!at::GradMode::is_enabled()) return false;
@@ -24,10 +25,6 @@ ResidualTerms Scales(const ResidualTerms& terms) {
   return {.x = terms.x, .branch = terms.branch, .bypass = terms.bypass};
 }
 
-bool IsPlain(const ResidualTerms& terms) {
-  return !terms.x_weights_D.defined() && terms.x == 1 && terms.branch == 1 && terms.bypass == 1;
-}
-
 template <typename T>
 typename Kernels<T>::Scales ScalesOf(const ResidualTerms& terms) {
   return {.plain = IsPlain(terms),
@@ -37,40 +34,38 @@ typename Kernels<T>::Scales ScalesOf(const ResidualTerms& terms) {
           .x_weights = Data<T>(terms.x_weights_D)};
 }
 
-// Runs the kernel; `y` only where gamma is defined, `statistics` and `sum` only where wanted.
-struct Sums {
-  at::Tensor sum, y, statistics;
-};
-Sums RunAddNorm(const at::Tensor& x, const at::Tensor& branch, const ResidualTerms& terms, const at::Tensor& gamma,
-                const at::Tensor& beta, const at::Tensor& after, const DropoutSite& site, bool keep) {
-  const bool norms = gamma.defined();
+Sums RunAddNorm(const SumCall& call) {
+  const at::Tensor& x = call.x;
+  if (!UsesKernels(x)) return AddNormOnDevice(call);
+  const bool norms = call.gamma.defined();
   Sums out;
-  if (keep || !norms) out.sum = at::empty_like(x);
+  if (call.keep || !norms) out.sum = at::empty_like(x);
   if (norms) out.y = at::empty_like(x);
-  if (keep && norms) out.statistics = at::empty({x.size(0), 2}, x.options());
+  if (call.keep && norms) out.statistics = at::empty({x.size(0), 2}, x.options());
   ByType(x, [&](auto zero) {
     using T = decltype(zero);
-    const typename Kernels<T>::AddNorm call{.rows = x.size(0),
+    const typename Kernels<T>::AddNorm rows{.rows = x.size(0),
                                             .width = x.size(1),
                                             .x = Data<T>(x),
-                                            .branch = Data<T>(branch),
-                                            .bypass = Data<T>(terms.bypass_ND),
-                                            .gamma = Data<T>(gamma),
-                                            .beta = Data<T>(beta),
-                                            .after = Data<T>(after),
+                                            .branch = Data<T>(call.branch),
+                                            .bypass = Data<T>(call.terms.bypass_ND),
+                                            .gamma = Data<T>(call.gamma),
+                                            .beta = Data<T>(call.beta),
+                                            .after = Data<T>(call.after),
                                             .sum = MutableData<T>(out.sum),
                                             .y = MutableData<T>(out.y),
                                             .statistics = MutableData<T>(out.statistics),
-                                            .epsilon = kEpsilon,
-                                            .dropout = site,
-                                            .scales = ScalesOf<T>(terms)};
+                                            .epsilon = kNormEpsilon,
+                                            .dropout = call.site,
+                                            .scales = ScalesOf<T>(call.terms)};
     at::parallel_for(0, x.size(0), kRowGrain,
-                     [&](int64_t begin, int64_t end) { GetKernels<T>().add_norm(call, begin, end); });
+                     [&](int64_t begin, int64_t end) { GetKernels<T>().add_norm(rows, begin, end); });
   });
   return out;
 }
 
 at::Tensor RunDropout(const at::Tensor& in, const DropoutSite& site) {
+  if (!UsesKernels(in)) return DropoutOnDevice(in, site);
   at::Tensor out = at::empty_like(in);
   ByType(in, [&](auto zero) {
     using T = decltype(zero);
@@ -90,21 +85,6 @@ DropoutSite LoadSite(AutogradContext* context) {
           .seed = static_cast<uint64_t>(context->saved_data["seed"].toInt())};
 }
 
-// The gradients of a residual sum's terms and of its norm; undefined where there is nothing of the kind.
-struct SumGradients {
-  at::Tensor x, branch, bypass, x_weights, gamma, beta;
-};
-
-// What a backward pass needs. `sum`, `statistics` and `gamma` are undefined without a norm, `x` without weights; of
-// `terms` no tensor but the weights is looked at.
-struct SavedSum {
-  at::Tensor sum, statistics, gamma, x;
-  ResidualTerms terms;
-  bool has_branch = false, has_bypass = false;
-  DropoutSite site;
-};
-
-// Terms that count alike share one gradient.
 SumGradients RunBackward(const SavedSum& saved, const at::Tensor& d_y) {
   const ResidualTerms& terms = saved.terms;
   const at::Tensor& weights = terms.x_weights_D;
@@ -116,6 +96,7 @@ SumGradients RunBackward(const SavedSum& saved, const at::Tensor& d_y) {
     out.x = out.branch = out.bypass = d_y;
     return out;
   }
+  if (!UsesKernels(d_y)) return AddNormBackwardOnDevice(saved, d_y);
   out.x = at::empty_like(d_y);
   out.branch = own_branch ? at::empty_like(d_y) : saved.has_branch ? out.x : at::Tensor();
   out.bypass = own_bypass ? at::empty_like(d_y) : saved.has_bypass ? out.x : at::Tensor();
@@ -160,8 +141,14 @@ class ResidualFunction : public torch::autograd::Function<ResidualFunction> {
     terms.bypass_ND = bypass.value_or(none);
     terms.x_weights_D = x_weights.value_or(none);
     const at::Tensor norm = gamma.value_or(none);
-    const Sums out =
-        RunAddNorm(x, branch.value_or(none), terms, norm, beta.value_or(none), after.value_or(none), site, keep);
+    const Sums out = RunAddNorm({.x = x,
+                                 .branch = branch.value_or(none),
+                                 .terms = terms,
+                                 .gamma = norm,
+                                 .beta = beta.value_or(none),
+                                 .after = after.value_or(none),
+                                 .site = site,
+                                 .keep = keep});
     if (keep) {
       context->save_for_backward(
           {norm.defined() ? out.sum : none, out.statistics, norm, x_weights ? x : none, terms.x_weights_D});
@@ -207,14 +194,7 @@ class CombineFunction : public torch::autograd::Function<CombineFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& weights, int64_t row, at::TensorList inputs) {
     variable_list saved(inputs.begin(), inputs.end());
-    at::Tensor out = at::empty_like(inputs[0]);
-    ByType(out, [&](auto zero) {
-      using T = decltype(zero);
-      const std::vector<const T*> from = Pointers<T>(saved);
-      const typename Kernels<T>::Combine call{
-          .count = static_cast<int64_t>(inputs.size()), .inputs = from.data(), .weights = Row<T>(weights, row), .out = MutableData<T>(out)};
-      GetKernels<T>().combine(call, 0, out.numel());
-    });
+    const at::Tensor out = UsesKernels(inputs[0]) ? Sum(saved, weights, row) : CombineOnDevice(weights[row].view(-1), saved);
     saved.push_back(weights);
     context->save_for_backward(std::move(saved));
     context->saved_data["row"] = row;
@@ -227,6 +207,11 @@ class CombineFunction : public torch::autograd::Function<CombineFunction> {
     inputs.pop_back();
     const int64_t row = context->saved_data["row"].toInt(), count = static_cast<int64_t>(inputs.size());
     variable_list out = {at::zeros_like(weights), at::Tensor()};
+    if (!UsesKernels(d_out)) {
+      variable_list d_inputs = CombineBackwardOnDevice(weights[row].view(-1), inputs, d_out, out[0][row].view(-1));
+      out.insert(out.end(), d_inputs.begin(), d_inputs.end());
+      return out;
+    }
     for (const at::Tensor& input : inputs) out.push_back(at::empty_like(input));
     ByType(d_out, [&](auto zero) {
       using T = decltype(zero);
@@ -248,6 +233,19 @@ class CombineFunction : public torch::autograd::Function<CombineFunction> {
   }
 
  private:
+  static at::Tensor Sum(const variable_list& inputs, const at::Tensor& weights, int64_t row) {
+    at::Tensor out = at::empty_like(inputs[0]);
+    ByType(out, [&](auto zero) {
+      using T = decltype(zero);
+      const std::vector<const T*> from = Pointers<T>(inputs);
+      const typename Kernels<T>::Combine call{.count = static_cast<int64_t>(inputs.size()),
+                                              .inputs = from.data(),
+                                              .weights = Row<T>(weights, row),
+                                              .out = MutableData<T>(out)};
+      GetKernels<T>().combine(call, 0, out.numel());
+    });
+    return out;
+  }
   template <typename T>
   static std::vector<const T*> Pointers(const variable_list& tensors) {
     std::vector<const T*> pointers;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "model/layers/autograd_types.h"
+#include "model/layers/device_attention.h"
 #include "model/layers/matrix_product.h"
 
 namespace strata::model {
@@ -22,12 +23,12 @@ struct Projected {
 };
 
 template <typename T>
-typename Kernels<T>::Attention Call(const AttentionPlan& plan, const Projected& p, int64_t dim, int64_t heads,
-                                    const at::Tensor& context, const at::Tensor& probabilities, const DropoutSite& site) {
+typename Kernels<T>::Attention Call(const AttentionPlan& plan, const Projected& p, int64_t dim, const at::Tensor& context,
+                                    const at::Tensor& probabilities, const DropoutSite& site) {
   return {.shape = {.spans = plan.spans.data(),
                     .count = static_cast<int64_t>(plan.spans.size()),
-                    .heads = heads,
-                    .head_dim = dim / heads,
+                    .heads = plan.heads,
+                    .head_dim = dim / plan.heads,
                     .causal = plan.causal},
           .q = Data<T>(p.q),
           .k = Data<T>(p.kv) + p.key_column,
@@ -40,75 +41,94 @@ typename Kernels<T>::Attention Call(const AttentionPlan& plan, const Projected& 
           .dropout = site};
 }
 
-// softmax(q k^T) v, [N, D].
-at::Tensor RunAttention(const AttentionPlan& plan, const Projected& p, int64_t dim, int64_t heads,
-                        const at::Tensor& probabilities, const DropoutSite& site) {
-  const at::Tensor context = at::empty({p.q.size(0), dim}, p.q.options());
-  ByType(context, [&](auto zero) {
-    using T = decltype(zero);
-    const auto call = Call<T>(plan, p, dim, heads, context, probabilities, site);
-    at::parallel_for(0, call.shape.count, 1, [&](int64_t begin, int64_t end) { GetKernels<T>().attention(call, begin, end); });
-  });
-  return context;
+const DeviceAttentionPlan& OnDevice(const AttentionPlan& plan, const at::Device& device) {
+  if (plan.on_device == nullptr)
+    plan.on_device = std::make_shared<DeviceAttentionPlan>(plan.spans, plan.heads, plan.causal, device);
+  return *plan.on_device;
 }
 
-// Gradients of the projections, in tensors of their shapes.
-void RunAttentionBackward(const AttentionPlan& plan, const Projected& p, int64_t dim, int64_t heads,
-                          const at::Tensor& probabilities, const DropoutSite& site, const at::Tensor& d_context,
-                          const at::Tensor& d_q, const at::Tensor& d_kv) {
+struct Attended {
+  at::Tensor context;        // softmax(q k^T) v, [N, D]
+  at::Tensor probabilities;  // undefined where they are not kept
+};
+Attended RunAttention(const AttentionPlan& plan, const Projected& p, int64_t dim, const DropoutSite& site, bool keep) {
+  Attended out;
+  if (!UsesKernels(p.q)) {
+    out.context = OnDevice(plan, p.q.device()).Forward({p.q, p.kv, p.key_column, dim, site}, &out.probabilities);
+    if (!keep) out.probabilities.reset();
+    return out;
+  }
+  out.context = at::empty({p.q.size(0), dim}, p.q.options());
+  if (keep) out.probabilities = at::empty({plan.probabilities}, p.q.options());
+  ByType(out.context, [&](auto zero) {
+    using T = decltype(zero);
+    const auto call = Call<T>(plan, p, dim, out.context, out.probabilities, site);
+    at::parallel_for(0, call.shape.count, 1, [&](int64_t begin, int64_t end) { GetKernels<T>().attention(call, begin, end); });
+  });
+  return out;
+}
+
+// Gradients in the shapes of p.q and p.kv, one tensor where these are one.
+struct ProjectedGradients {
+  at::Tensor q, kv;
+};
+ProjectedGradients RunAttentionBackward(const AttentionPlan& plan, const Projected& p, int64_t dim,
+                                        const at::Tensor& probabilities, const DropoutSite& site,
+                                        const at::Tensor& d_context) {
+  if (!UsesKernels(d_context)) {
+    const auto [d_q, d_kv] =
+        OnDevice(plan, p.q.device()).Backward({p.q, p.kv, p.key_column, dim, site}, probabilities, d_context);
+    return {d_q, d_kv};
+  }
+  ProjectedGradients out{.q = at::empty_like(p.q)};
+  out.kv = p.kv.is_same(p.q) ? out.q : at::empty_like(p.kv);
   ByType(d_context, [&](auto zero) {
     using T = decltype(zero);
     const typename Kernels<T>::AttentionBackward call{
-        .forward = Call<T>(plan, p, dim, heads, /*context=*/{}, probabilities, site),
+        .forward = Call<T>(plan, p, dim, /*context=*/{}, probabilities, site),
         .d_context = Data<T>(d_context),
-        .d_q = MutableData<T>(d_q),
-        .d_k = MutableData<T>(d_kv) + p.key_column,
-        .d_v = MutableData<T>(d_kv) + p.key_column + dim};
+        .d_q = MutableData<T>(out.q),
+        .d_k = MutableData<T>(out.kv) + p.key_column,
+        .d_v = MutableData<T>(out.kv) + p.key_column + dim};
     at::parallel_for(0, call.forward.shape.count, 1,
                      [&](int64_t begin, int64_t end) { GetKernels<T>().attention_backward(call, begin, end); });
   });
+  return out;
 }
 
-void Remember(AutogradContext* context, const std::shared_ptr<const AttentionPlan>& plan, int64_t heads, const DropoutSite& site,
+void Remember(AutogradContext* context, const std::shared_ptr<const AttentionPlan>& plan, const DropoutSite& site,
               Precision precision) {
   context->saved_data["plan"] = c10::IValue::make_capsule(c10::make_intrusive<PlanHolder>(plan));
-  context->saved_data["heads"] = heads;
   context->saved_data["rate"] = site.rate;
   context->saved_data["seed"] = static_cast<int64_t>(site.seed);
   context->saved_data["precision"] = static_cast<int64_t>(precision);
 }
 struct Remembered {
   std::shared_ptr<const AttentionPlan> plan;
-  int64_t heads;
   DropoutSite site;
   Precision precision;
 };
 Remembered Recall(AutogradContext* context) {
   auto& data = context->saved_data;
-  return {static_cast<PlanHolder*>(data["plan"].toCapsule().get())->plan, data["heads"].toInt(),
+  return {static_cast<PlanHolder*>(data["plan"].toCapsule().get())->plan,
           {.rate = data["rate"].toDouble(), .seed = static_cast<uint64_t>(data["seed"].toInt())},
           static_cast<Precision>(data["precision"].toInt())};
-}
-
-at::Tensor Probabilities(const AttentionPlan& plan, const at::Tensor& like, bool keep) {
-  return keep ? at::empty({plan.probabilities}, like.options()) : at::Tensor();
 }
 
 class SelfAttentionFunction : public torch::autograd::Function<SelfAttentionFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& in_weight, const at::Tensor& in_bias,
                             const at::Tensor& out_weight, const at::Tensor& out_bias,
-                            const std::shared_ptr<const AttentionPlan>& plan, int64_t heads, DropoutSite site, bool keep,
+                            const std::shared_ptr<const AttentionPlan>& plan, DropoutSite site, bool keep,
                             Precision precision) {
     const int64_t dim = x.size(1);
     const at::Tensor joint = Product(in_bias, x, in_weight.t(), precision);
-    const at::Tensor probabilities = Probabilities(*plan, x, keep);
-    const at::Tensor attended = RunAttention(*plan, {joint, joint, dim}, dim, heads, probabilities, site);
+    const Attended attended = RunAttention(*plan, {joint, joint, dim}, dim, site, keep);
     if (keep) {
-      context->save_for_backward({x, joint, probabilities, attended, in_weight, out_weight});
-      Remember(context, plan, heads, site, precision);
+      context->save_for_backward({x, joint, attended.probabilities, attended.context, in_weight, out_weight});
+      Remember(context, plan, site, precision);
     }
-    return Product(out_bias, attended, out_weight.t(), precision);
+    return Product(out_bias, attended.context, out_weight.t(), precision);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -118,16 +138,15 @@ class SelfAttentionFunction : public torch::autograd::Function<SelfAttentionFunc
     const Remembered call = Recall(context);
     const int64_t dim = x.size(1);
     const at::Tensor d_y = gradients[0].contiguous();
-    const at::Tensor d_joint = at::empty_like(joint);
-    RunAttentionBackward(*call.plan, {joint, joint, dim}, dim, call.heads, probabilities, call.site,
-                         Product(d_y, out_weight, call.precision), d_joint, d_joint);
+    const at::Tensor d_joint = RunAttentionBackward(*call.plan, {joint, joint, dim}, dim, probabilities, call.site,
+                                                    Product(d_y, out_weight, call.precision))
+                                   .q;
     const at::Tensor none;
     return {Product(d_joint, in_weight, call.precision),
             Product(d_joint.t(), x, call.precision),
             ColumnSums(d_joint),
             Product(d_y.t(), attended, call.precision),
             ColumnSums(d_y),
-            none,
             none,
             none,
             none,
@@ -139,19 +158,18 @@ class CrossAttentionFunction : public torch::autograd::Function<CrossAttentionFu
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& memory, const at::Tensor& in_weight,
                             const at::Tensor& in_bias, const at::Tensor& out_weight, const at::Tensor& out_bias,
-                            const std::shared_ptr<const AttentionPlan>& plan, int64_t heads, DropoutSite site, bool keep,
+                            const std::shared_ptr<const AttentionPlan>& plan, DropoutSite site, bool keep,
                             Precision precision) {
     const int64_t dim = x.size(1);
     const at::Tensor q = Product(in_bias.narrow(0, 0, dim), x, in_weight.narrow(0, 0, dim).t(), precision);
     const at::Tensor kv =
         Product(in_bias.narrow(0, dim, 2 * dim), memory, in_weight.narrow(0, dim, 2 * dim).t(), precision);
-    const at::Tensor probabilities = Probabilities(*plan, x, keep);
-    const at::Tensor attended = RunAttention(*plan, {q, kv, 0}, dim, heads, probabilities, site);
+    const Attended attended = RunAttention(*plan, {q, kv, 0}, dim, site, keep);
     if (keep) {
-      context->save_for_backward({x, memory, q, kv, probabilities, attended, in_weight, out_weight});
-      Remember(context, plan, heads, site, precision);
+      context->save_for_backward({x, memory, q, kv, attended.probabilities, attended.context, in_weight, out_weight});
+      Remember(context, plan, site, precision);
     }
-    return Product(out_bias, attended, out_weight.t(), precision);
+    return Product(out_bias, attended.context, out_weight.t(), precision);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -161,9 +179,8 @@ class CrossAttentionFunction : public torch::autograd::Function<CrossAttentionFu
     const Remembered call = Recall(context);
     const int64_t dim = x.size(1);
     const at::Tensor d_y = gradients[0].contiguous();
-    const at::Tensor d_q = at::empty_like(q), d_kv = at::empty_like(kv);
-    RunAttentionBackward(*call.plan, {q, kv, 0}, dim, call.heads, probabilities, call.site,
-                         Product(d_y, out_weight, call.precision), d_q, d_kv);
+    const auto [d_q, d_kv] = RunAttentionBackward(*call.plan, {q, kv, 0}, dim, probabilities, call.site,
+                                                  Product(d_y, out_weight, call.precision));
     const at::Tensor d_in_weight = at::empty_like(in_weight);
     ProductInto(d_in_weight.narrow(0, 0, dim), d_q.t(), x, /*accumulate=*/false, call.precision);
     ProductInto(d_in_weight.narrow(0, dim, 2 * dim), d_kv.t(), memory, /*accumulate=*/false, call.precision);
@@ -177,7 +194,6 @@ class CrossAttentionFunction : public torch::autograd::Function<CrossAttentionFu
             none,
             none,
             none,
-            none,
             none};
   }
 };
@@ -187,6 +203,7 @@ class CrossAttentionFunction : public torch::autograd::Function<CrossAttentionFu
 std::shared_ptr<const AttentionPlan> PlanAttention(const Packing& queries, const Packing& keys, int64_t heads, bool causal) {
   auto plan = std::make_shared<AttentionPlan>();
   plan->spans = Spans(queries, keys, heads, &plan->probabilities);
+  plan->heads = heads;
   plan->causal = causal;
   return plan;
 }
@@ -223,7 +240,7 @@ Attention::Attention(ParameterStore& parameters, const std::string& prefix, cons
 
 at::Tensor Attention::Self(const at::Tensor& x_ND, std::shared_ptr<const AttentionPlan> plan, const DropoutSite& dropout) const {
   const bool keep = at::GradMode::is_enabled() && (x_ND.requires_grad() || in_weight_.requires_grad());
-  return SelfAttentionFunction::apply(x_ND, in_weight_, in_bias_, out_weight_, out_bias_, plan, heads_, dropout, keep,
+  return SelfAttentionFunction::apply(x_ND, in_weight_, in_bias_, out_weight_, out_bias_, plan, dropout, keep,
                                       precision_);
 }
 
@@ -231,7 +248,7 @@ at::Tensor Attention::Cross(const at::Tensor& x_ND, const at::Tensor& memory_MD,
                             const DropoutSite& dropout) const {
   const bool keep =
       at::GradMode::is_enabled() && (x_ND.requires_grad() || memory_MD.requires_grad() || in_weight_.requires_grad());
-  return CrossAttentionFunction::apply(x_ND, memory_MD, in_weight_, in_bias_, out_weight_, out_bias_, plan, heads_, dropout, keep,
+  return CrossAttentionFunction::apply(x_ND, memory_MD, in_weight_, in_bias_, out_weight_, out_bias_, plan, dropout, keep,
                                        precision_);
 }
 

@@ -14,11 +14,15 @@
 
 namespace strata::model {
 
-// Who asks whom in one batch, shared by all layers.
+class DeviceAttentionPlan;
+
+// Who asks whom in one batch, shared by all layers. Not thread-safe where the layers are on a device.
 struct AttentionPlan {
   std::vector<AttentionSpan> spans;
   int64_t probabilities = 0;  // numbers that all layers' rows of probabilities hold, for each layer
+  int64_t heads = 0;
   bool causal = false;
+  mutable std::shared_ptr<const DeviceAttentionPlan> on_device;  // made by the first layer that needs it
 };
 std::shared_ptr<const AttentionPlan> PlanAttention(const Packing& queries, const Packing& keys, int64_t heads, bool causal);
 

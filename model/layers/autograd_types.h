@@ -6,6 +6,7 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "model/layers/device_path.h"
 #include "model/layers/kernels.h"
 
 namespace strata::model {
@@ -29,7 +30,7 @@ T* MutableData(const at::Tensor& tensor) {
 // Calls `body` with a value of the tensor's element type, float or double.
 template <typename Body>
 void ByType(const at::Tensor& tensor, Body body) {
-  TORCH_CHECK(tensor.device().is_cpu(), "these layers run on processors only");
+  TORCH_CHECK(tensor.is_cpu(), "the processors' kernels were given a tensor on ", tensor.device());
   if (tensor.scalar_type() == at::kDouble) {
     body(double{});
   } else {
@@ -40,6 +41,7 @@ void ByType(const at::Tensor& tensor, Body body) {
 
 // out [width] = column sums of in [rows, width].
 inline at::Tensor ColumnSums(const at::Tensor& in) {
+  if (!UsesKernels(in)) return in.sum(0);
   at::Tensor out = at::zeros({in.size(1)}, in.options());
   ByType(in, [&](auto zero) {
     using T = decltype(zero);

@@ -34,9 +34,37 @@ void ForEachWindow(const ConvolutionPlan& plan, Visit visit) {
   });
 }
 
+// The row of x of each window's frames [out rows, 5], and `outside` where there is none.
+at::Tensor FrameRows(const ConvolutionPlan& plan, int64_t outside, const at::Device& device) {
+  if (!plan.on_device.defined()) {
+    const at::Tensor rows = at::full({plan.out_rows, kKernel}, outside, at::kLong);
+    auto* frame = rows.mutable_data_ptr<int64_t>();
+    ForEachWindow(plan, [&](const ConvolutionPlan::Clip& clip, const Window& window, int64_t row) {
+      for (int64_t t = window.first; t < window.last; ++t) frame[row * kKernel + t - window.from] = clip.in_begin + t;
+    });
+    plan.on_device = CopyTo(rows, device);
+  }
+  return plan.on_device;
+}
+
+// x with a row of zeros behind, which stands for what lies outside of a clip.
+at::Tensor UnfoldOnDevice(const at::Tensor& x, const ConvolutionPlan& plan) {
+  const at::Tensor padded = at::cat({x, at::zeros({1, x.size(1)}, x.options())});
+  return at::index_select(padded, 0, FrameRows(plan, x.size(0), x.device()).view(-1)).view({plan.out_rows, -1});
+}
+
+at::Tensor FoldOnDevice(const at::Tensor& columns, const ConvolutionPlan& plan, int64_t rows, int64_t width) {
+  const at::Tensor frames = FrameRows(plan, rows, columns.device()), taps = columns.view({-1, kKernel, width});
+  const at::Tensor padded = at::zeros({rows + 1, width}, columns.options());
+  // At one tap no two windows share a frame, so that nothing depends on the order of additions but the row behind.
+  for (int64_t k = 0; k < kKernel; ++k) padded.index_add_(0, frames.select(1, k), taps.select(1, k));
+  return padded.narrow(0, 0, rows);
+}
+
 // [out rows, 5 C]: the five frames of each window side by side. They follow one another in memory, so a row is one
 // copy.
 at::Tensor Unfold(const at::Tensor& x, const ConvolutionPlan& plan) {
+  if (!UsesKernels(x)) return UnfoldOnDevice(x, plan);
   const int64_t width = x.size(1);
   const at::Tensor columns = at::empty({plan.out_rows, kKernel * width}, x.options());
   ByType(x, [&](auto zero) {
@@ -57,6 +85,7 @@ at::Tensor Unfold(const at::Tensor& x, const ConvolutionPlan& plan) {
 
 // The transpose of Unfold: sums what each row of x gave to all windows.
 at::Tensor Fold(const at::Tensor& columns, const ConvolutionPlan& plan, int64_t rows, int64_t width) {
+  if (!UsesKernels(columns)) return FoldOnDevice(columns, plan, rows, width);
   const at::Tensor x = at::zeros({rows, width}, columns.options());
   ByType(x, [&](auto zero) {
     using T = decltype(zero);

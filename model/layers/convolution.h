@@ -17,7 +17,7 @@ namespace strata::model {
 // Frames that leave such a convolution where `frames` >= 1 enter it.
 inline int64_t HalfLength(int64_t frames) { return (frames - 1) / 2 + 1; }
 
-// Which rows each clip reads and writes. Immutable once handed to a convolution.
+// Which rows each clip reads and writes. Immutable once handed to a convolution; not thread-safe on a device.
 struct ConvolutionPlan {
   struct Clip {
     int64_t in_begin = 0, in_rows = 0;    // what lies outside reads as zeros
@@ -25,6 +25,7 @@ struct ConvolutionPlan {
   };
   std::vector<Clip> clips;
   int64_t out_rows = 0;  // of all clips
+  mutable at::Tensor on_device;  // [out_rows, 5] int64: the in row of each frame, the one behind all where there is none
 };
 
 class Convolution {
@@ -37,7 +38,7 @@ class Convolution {
   // x [R, in] -> [plan.out_rows, out]. Differentiable in x where it requires gradients, and in weight and bias.
   at::Tensor operator()(const at::Tensor& x_RC, std::shared_ptr<const ConvolutionPlan> plan) const;
 
-  at::ScalarType type() const { return weight_.scalar_type(); }
+  const at::Tensor& weight() const { return weight_; }
 
  private:
   Precision precision_;

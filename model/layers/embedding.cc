@@ -7,6 +7,7 @@
 
 #include "model/layers/add_norm.h"
 #include "model/layers/autograd_types.h"
+#include "model/layers/device_rows.h"
 #include "model/layers/matrix_product.h"
 
 namespace strata::model {
@@ -29,17 +30,15 @@ class TableRowsFunction : public torch::autograd::Function<TableRowsFunction> {
     const int64_t rows = context->saved_data["rows"].toInt(), width = gradients[0].size(1);
     const at::Tensor scaled = gradients[0] * context->saved_data["scale"].toDouble();
     at::Tensor d_table;
-    if (context->saved_data["tied"].toBool()) {
+    if (!UsesKernels(scaled)) {
+      d_table = SumByRowOnDevice(scaled, ids, rows);
+    } else if (context->saved_data["tied"].toBool()) {
       d_table = at::_sparse_coo_tensor_unsafe(ids.unsqueeze(0), scaled, {rows, width});
     } else {
       d_table = at::zeros({rows, width}, scaled.options()).index_add_(0, ids, scaled);
     }
     return {d_table, at::Tensor(), at::Tensor(), at::Tensor()};
   }
-};
-
-struct LossRows {
-  at::Tensor losses, nlls;  // [rows] float64
 };
 
 // The weights of nll and of each class's -log p.
@@ -52,10 +51,11 @@ Weights WeightsOf(const Smoothing& smoothing, int64_t classes) {
   return {1 - smoothing.epsilon - (smoothing.over_others ? each : 0), each};
 }
 
-// Replaces logits by d loss / d logits where `gradient`.
+// May overwrite the logits with the gradient.
 LossRows RunCrossEntropy(const at::Tensor& logits, const at::Tensor& targets, const Weights& weights, bool gradient) {
+  if (!UsesKernels(logits)) return CrossEntropyOnDevice(logits, targets, weights.right, weights.uniform, gradient);
   const int64_t rows = logits.size(0);
-  LossRows out{at::empty({rows}, at::kDouble), at::empty({rows}, at::kDouble)};
+  LossRows out{at::empty({rows}, at::kDouble), at::empty({rows}, at::kDouble), gradient ? logits : at::Tensor()};
   ByType(logits, [&](auto zero) {
     using T = decltype(zero);
     const typename Kernels<T>::CrossEntropy call{.classes = logits.size(1),
@@ -71,8 +71,8 @@ LossRows RunCrossEntropy(const at::Tensor& logits, const at::Tensor& targets, co
   return out;
 }
 
-// Bytes of logits held at once.
-constexpr int64_t kLogitBytes = int64_t{128} << 20;
+// Bytes of logits held at once: on processors few enough to be near, on a device enough to fill it.
+constexpr int64_t kLogitBytes = int64_t{128} << 20, kDeviceLogitBytes = int64_t{256} << 20;
 
 // One or two tables whose rows are the classes, the second's behind the first's.
 struct ClassTables {
@@ -113,19 +113,19 @@ class ClassLossFunction : public torch::autograd::Function<ClassLossFunction> {
     const ClassTables tables{table, further.value_or(at::Tensor()), precision};
     const Weights weights = WeightsOf(smoothing, tables.classes());
     const int64_t rows = x.size(0), row_bytes = tables.classes() * static_cast<int64_t>(x.element_size());
-    const int64_t chunk = std::max<int64_t>(64, kLogitBytes / row_bytes);
-    at::Tensor loss = at::zeros({}, at::kDouble), nll = at::zeros({}, at::kDouble), d_x, d_table, d_further;
+    const int64_t chunk = std::max<int64_t>(64, (x.is_cpu() ? kLogitBytes : kDeviceLogitBytes) / row_bytes);
+    at::Tensor loss = at::zeros({}, x.options().dtype(at::kDouble)), nll = at::zeros_like(loss), d_x, d_table, d_further;
     if (gradient) d_x = at::empty_like(x);
     for (int64_t at = 0; at < rows; at += chunk) {
       const int64_t count = std::min(chunk, rows - at);
-      const at::Tensor part = x.narrow(0, at, count), logits = tables.Logits(part);
-      const LossRows sums = RunCrossEntropy(logits, targets.narrow(0, at, count), weights, gradient);
+      const at::Tensor part = x.narrow(0, at, count);
+      const LossRows sums = RunCrossEntropy(tables.Logits(part), targets.narrow(0, at, count), weights, gradient);
       loss += sums.losses.sum();
       nll += sums.nlls.sum();
       if (!gradient) continue;
-      tables.InputGradient(logits, d_x.narrow(0, at, count));
-      AddTableGradient(d_table, tables.First(logits), part, precision);
-      if (further) AddTableGradient(d_further, tables.Second(logits), part, precision);
+      tables.InputGradient(sums.d_logits, d_x.narrow(0, at, count));
+      AddTableGradient(d_table, tables.First(sums.d_logits), part, precision);
+      if (further) AddTableGradient(d_further, tables.Second(sums.d_logits), part, precision);
     }
     if (gradient) {
       if (!d_table.defined()) d_table = at::zeros_like(table);
@@ -138,10 +138,13 @@ class ClassLossFunction : public torch::autograd::Function<ClassLossFunction> {
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const double scale = gradients[0].item<double>();
+    const bool on_device = !UsesKernels(gradients[0]);
+    const double scale = on_device ? 0 : gradients[0].item<double>();  // a device would have to be waited for
     // A second backward pass over a retained graph must find what the first one found, so nothing is scaled in place.
     const auto scaled = [&](const at::Tensor& tensor) {
-      return scale == 1 || !tensor.defined() ? tensor : tensor * scale;
+      if (!tensor.defined()) return tensor;
+      if (on_device) return tensor * gradients[0].to(tensor.scalar_type());
+      return scale == 1 ? tensor : tensor * scale;
     };
     return {scaled(saved[0]), scaled(saved[1]), scaled(saved[2]), at::Tensor(),
             at::Tensor(),     at::Tensor(),     at::Tensor()};
@@ -170,11 +173,14 @@ const at::Tensor& Positions::Table(int64_t rows) {
   const at::Tensor angle = at::arange(count, at::kFloat).unsqueeze(1) * rate.unsqueeze(0);
   table_ = at::cat({at::sin(angle), at::cos(angle)}, 1).contiguous();
   table_.select(0, kPad).zero_();
+  on_device_ = table_;
   return table_;
 }
 
-at::Tensor Positions::Of(const Packing& packing, at::ScalarType type) {
-  return at::index_select(Table(packing.length + kPad + 2), 0, packing.positions_N).to(type);
+at::Tensor Positions::Of(const Packing& packing, const at::Tensor& like) {
+  Table(packing.length + kPad + 2);
+  if (on_device_.device() != like.device()) on_device_ = table_.to(like.device());
+  return at::index_select(on_device_, 0, CopyTo(packing.positions_N, like.device())).to(like.scalar_type());
 }
 
 at::Tensor KeptWords(const Packing& packing, const DropoutSite& site, bool keep_first) {
@@ -190,15 +196,15 @@ at::Tensor KeptWords(const Packing& packing, const DropoutSite& site, bool keep_
 }
 
 at::Tensor TableRows(const at::Tensor& table_VW, const at::Tensor& ids_N, double scale, bool tied) {
-  return TableRowsFunction::apply(table_VW, ids_N, scale, tied);
+  return TableRowsFunction::apply(table_VW, CopyTo(ids_N, table_VW.device()), scale, tied);
 }
 
 at::Tensor Embed(const at::Tensor& table_VD, const Packing& packing, Positions& positions, const DropoutSite& dropout,
                  bool tied, const at::Tensor& kept_N) {
   CheckIds(packing.tokens_N, table_VD.size(0), "token");
-  const at::Tensor at = positions.Of(packing, table_VD.scalar_type());
+  const at::Tensor at = positions.Of(packing, table_VD);
   at::Tensor x = TableRows(table_VD, packing.tokens_N, std::sqrt(static_cast<double>(table_VD.size(1))), tied);
-  if (kept_N.defined()) x = x * kept_N.to(x.scalar_type()).unsqueeze(1);
+  if (kept_N.defined()) x = x * CopyTo(kept_N, x.device()).to(x.scalar_type()).unsqueeze(1);
   return Dropout(x.add_(at), dropout);
 }
 
@@ -209,7 +215,7 @@ LossSums ProjectedLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const
   const at::Tensor real = targets_N != kPad;
   if (!real.all().item<bool>()) {
     const at::Tensor index = real.nonzero().squeeze(1);
-    x = at::index_select(x, 0, index);
+    x = at::index_select(x, 0, CopyTo(index, x.device()));
     targets = at::index_select(targets, 0, index);
   }
   return ClassLoss(x, table_VD, {}, targets, smoothing, precision);
@@ -220,7 +226,8 @@ LossSums ClassLoss(const at::Tensor& x_ND, const at::Tensor& table_VD, const at:
   std::optional<at::Tensor> further;
   if (further_KD.defined()) further = further_KD;
   const bool gradient = at::GradMode::is_enabled() && (x_ND.requires_grad() || table_VD.requires_grad());
-  const variable_list sums = ClassLossFunction::apply(x_ND, table_VD, further, classes_N, smoothing, gradient, precision);
+  const variable_list sums = ClassLossFunction::apply(x_ND, table_VD, further, CopyTo(classes_N, x_ND.device()), smoothing,
+                                                       gradient, precision);
   return {.loss = sums[0], .nll = sums[1]};
 }
 

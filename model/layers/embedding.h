@@ -1,4 +1,5 @@
-// Embeddings with sinusoidal positions, and the projection onto the vocabulary with its loss.
+// Embeddings with sinusoidal positions, and the projection onto the vocabulary with its loss. Ids, targets and packings
+// stand on the CPU; they are copied to the tables' device where they are needed.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,12 +16,12 @@ class Positions {
   explicit Positions(int64_t dim) : dim_(dim) {}
   // A table of at least `rows` rows; grows as needed.
   const at::Tensor& Table(int64_t rows);
-  // The positions of a packing's rows [N, D].
-  at::Tensor Of(const Packing& packing, at::ScalarType type);
+  // The positions of a packing's rows [N, D], in the type and on the device of `like`.
+  at::Tensor Of(const Packing& packing, const at::Tensor& like);
 
  private:
   int64_t dim_;
-  at::Tensor table_;
+  at::Tensor table_, on_device_;  // one and the same on the CPU
 };
 
 // Word dropout: [N], 0 for a row whose embedding is dropped, with the site's probability, else 1 (what is kept is not

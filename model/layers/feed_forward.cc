@@ -3,22 +3,45 @@
 #include <cmath>
 
 #include "model/layers/autograd_types.h"
+#include "model/layers/device_rows.h"
 #include "model/layers/matrix_product.h"
 
 namespace strata::model {
 namespace {
 
+// dropout(relu(h + bias)), in h's memory where that can be.
+at::Tensor RunBiasRelu(const at::Tensor& h, const at::Tensor& bias, const DropoutSite& site) {
+  if (!UsesKernels(h)) return BiasReluOnDevice(h, bias, site);
+  ByType(h, [&](auto zero) {
+    using T = decltype(zero);
+    at::parallel_for(0, h.size(0), kRowGrain, [&](int64_t begin, int64_t end) {
+      GetKernels<T>().bias_relu(MutableData<T>(h), Data<T>(bias), h.size(1), site, begin, end);
+    });
+  });
+  return h;
+}
+
+struct HiddenGradients {
+  at::Tensor h, bias;
+};
+HiddenGradients RunReluBackward(const at::Tensor& d_h, const at::Tensor& h, double scale) {
+  if (!UsesKernels(h)) {
+    const at::Tensor d = ReluBackwardOnDevice(d_h, h, scale);
+    return {d, ColumnSums(d)};
+  }
+  const at::Tensor d_bias = at::zeros({h.size(1)}, h.options());
+  ByType(h, [&](auto zero) {
+    using T = decltype(zero);
+    GetKernels<T>().relu_backward(MutableData<T>(d_h), Data<T>(h), MutableData<T>(d_bias), h.size(1), scale, 0, h.size(0));
+  });
+  return {d_h, d_bias};
+}
+
 class FeedForwardFunction : public torch::autograd::Function<FeedForwardFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight1, const at::Tensor& bias1,
                             const at::Tensor& weight2, const at::Tensor& bias2, DropoutSite site, Precision precision) {
-    const at::Tensor hidden = Product(x, weight1.t(), precision);
-    ByType(hidden, [&](auto zero) {
-      using T = decltype(zero);
-      at::parallel_for(0, hidden.size(0), kRowGrain, [&](int64_t begin, int64_t end) {
-        GetKernels<T>().bias_relu(MutableData<T>(hidden), Data<T>(bias1), hidden.size(1), site, begin, end);
-      });
-    });
+    const at::Tensor hidden = RunBiasRelu(Product(x, weight1.t(), precision), bias1, site);
     context->save_for_backward({x, hidden, weight1, weight2});
     context->saved_data["scale"] = 1 / (1 - site.rate);
     context->saved_data["precision"] = static_cast<int64_t>(precision);
@@ -30,16 +53,11 @@ class FeedForwardFunction : public torch::autograd::Function<FeedForwardFunction
     const at::Tensor &x = saved[0], &hidden = saved[1], &weight1 = saved[2], &weight2 = saved[3];
     const auto precision = static_cast<Precision>(context->saved_data["precision"].toInt());
     const at::Tensor d_y = gradients[0].contiguous();
-    const at::Tensor d_hidden = Product(d_y, weight2, precision);
-    const at::Tensor d_bias1 = at::zeros({hidden.size(1)}, hidden.options());
-    ByType(hidden, [&](auto zero) {
-      using T = decltype(zero);
-      GetKernels<T>().relu_backward(MutableData<T>(d_hidden), Data<T>(hidden), MutableData<T>(d_bias1), hidden.size(1),
-                                    context->saved_data["scale"].toDouble(), 0, hidden.size(0));
-    });
-    return {Product(d_hidden, weight1, precision),
-            Product(d_hidden.t(), x, precision),
-            d_bias1,
+    const HiddenGradients d_hidden =
+        RunReluBackward(Product(d_y, weight2, precision), hidden, context->saved_data["scale"].toDouble());
+    return {Product(d_hidden.h, weight1, precision),
+            Product(d_hidden.h.t(), x, precision),
+            d_hidden.bias,
             Product(d_y.t(), hidden, precision),
             ColumnSums(d_y),
             at::Tensor(),

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "model/layers/bf16_kernels.h"
+#include "model/layers/keep_bits.h"
 #include "model/layers/kernels.h"
 
 namespace strata::model::STRATA_KERNEL_NAMESPACE {

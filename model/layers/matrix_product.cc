@@ -112,6 +112,10 @@ void Bf16ProductInto(const at::Tensor& y, const at::Tensor& left, const at::Tens
   }
 }
 
+at::Tensor Bf16ProductOnDevice(const at::Tensor& left, const at::Tensor& right, const at::Tensor& bias) {
+  return ProductOfRounded(left, RoundedOnDevice(right), bias);
+}
+
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
@@ -127,14 +131,28 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
 
 }  // namespace
 
+// Processors have no product of bf16 factors with float32 sums: there the rounded numbers stay in float32.
+at::Tensor RoundedOnDevice(const at::Tensor& x) {
+  const at::Tensor rounded = x.to(at::kBFloat16);
+  return x.is_cpu() ? rounded.to(at::kFloat) : rounded;
+}
+
+at::Tensor ProductOfRounded(const at::Tensor& x_RK, const at::Tensor& right_KC, const at::Tensor& bias_C) {
+  const at::Tensor x = RoundedOnDevice(x_RK);
+  const at::Tensor y = x.is_cpu() ? at::mm(x, right_KC) : at::mm(x, right_KC, at::kFloat);
+  return bias_C.defined() ? y.add_(bias_C) : y;
+}
+
 at::Tensor Product(const at::Tensor& left_RK, const at::Tensor& right_KC, Precision precision) {
   if (precision == Precision::kFloat32) return at::mm(left_RK, right_KC);
+  if (!UsesKernels(left_RK)) return Bf16ProductOnDevice(left_RK, right_KC, {});
   return Product({}, left_RK, right_KC, precision);
 }
 
 at::Tensor Product(const at::Tensor& bias_C, const at::Tensor& left_RK, const at::Tensor& right_KC,
                    Precision precision) {
   if (precision == Precision::kFloat32) return at::addmm(bias_C, left_RK, right_KC);
+  if (!UsesKernels(left_RK)) return Bf16ProductOnDevice(left_RK, right_KC, bias_C);
   at::Tensor y = at::empty({left_RK.size(0), right_KC.size(1)}, left_RK.options().requires_grad(false));
   Bf16ProductInto(y, left_RK, right_KC, bias_C, /*accumulate=*/false);
   return y;
@@ -142,7 +160,10 @@ at::Tensor Product(const at::Tensor& bias_C, const at::Tensor& left_RK, const at
 
 void ProductInto(at::Tensor y_RC, const at::Tensor& left_RK, const at::Tensor& right_KC, bool accumulate,
                  Precision precision) {
-  if (precision == Precision::kBfloat16) {
+  if (precision == Precision::kBfloat16 && !UsesKernels(left_RK)) {
+    const at::Tensor product = Bf16ProductOnDevice(left_RK, right_KC, {});
+    accumulate ? y_RC.add_(product) : y_RC.copy_(product);
+  } else if (precision == Precision::kBfloat16) {
     Bf16ProductInto(y_RC, left_RK, right_KC, {}, accumulate);
   } else if (accumulate) {
     y_RC.addmm_(left_RK, right_KC);

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "model/layers/device_path.h"
 #include "model/tasks/task.h"
 
 namespace strata::model {
@@ -67,6 +68,9 @@ Packing Pack(const at::Tensor& tokens_BT, bool keep_padding) {
   if (tokens_BT.dim() != 2 || tokens_BT.scalar_type() != at::kLong) {
     throw std::invalid_argument("a batch of tokens is an int64 matrix [sentences, positions].");
   }
+  if (!tokens_BT.is_cpu()) {
+    throw std::invalid_argument("a batch stands on the CPU: the model copies what its device needs.");
+  }
   const at::Tensor tokens = tokens_BT.contiguous();
   const int64_t batch = tokens.size(0), length = tokens.size(1);
   const int64_t* ids = tokens.const_data_ptr<int64_t>();
@@ -95,7 +99,7 @@ Packing PackLengths(const std::vector<int64_t>& lengths, int64_t length, bool ke
 at::Tensor Unpack(const at::Tensor& rows_ND, const Packing& packing) {
   const int64_t width = rows_ND.size(1);
   return at::zeros({packing.batch * packing.length, width}, rows_ND.options())
-      .index_copy(0, packing.flat_N, rows_ND)
+      .index_copy(0, CopyTo(packing.flat_N, rows_ND.device()), rows_ND)
       .view({packing.batch, packing.length, width});
 }
 

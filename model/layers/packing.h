@@ -1,5 +1,6 @@
 // Batches without their padding: the rows of a packed tensor [N, D] are the batch's tokens, sentence by sentence. All
 // that works row by row (projections, norms, dropout) then costs nothing for padding, and padding can change no result.
+// Packings are made on the CPU and stand there, whatever the device of the rows.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "model/decode/beam_search.h"
+#include "model/decode/device_decoder.h"
 #include "model/decode/incremental_decoder.h"
+#include "model/layers/device_path.h"
 #include "model/layers/matrix_product.h"
 
 namespace strata::model {
@@ -154,8 +156,13 @@ Hypotheses EncoderDecoder::Decode(const Batch& batch, const DecodeOptions& optio
   const at::NoGradGuard no_grad;
   Pass pass(/*training=*/false, nullptr);
   const SourceRows source = front_end_->Embed(batch, pass, /*keep_padding=*/false);
-  IncrementalDecoder decoder(config(), *decoder_, {.target_VD = target_table_VD_, .output_VD = output_table_VD_},
-                             positions_, Encode(source, pass), source.packing);
+  const TargetTables tables{.target_VD = target_table_VD_, .output_VD = output_table_VD_};
+  const at::Tensor memory_MD = Encode(source, pass);
+  if (!UsesKernels(memory_MD)) {
+    DeviceDecoder decoder(config(), *decoder_, tables, positions_, memory_MD, source.packing);
+    return BeamSearch(decoder, source.packing.keys, options);
+  }
+  IncrementalDecoder decoder(config(), *decoder_, tables, positions_, memory_MD, source.packing);
   return BeamSearch(decoder, source.packing.keys, options);
 }
 

@@ -14,6 +14,7 @@
 #include "model/data/clips.h"
 #include "model/layers/add_norm.h"
 #include "model/layers/convolution.h"
+#include "model/layers/device_path.h"
 #include "model/layers/spec_augment.h"
 #include "model/tasks/encoder_decoder.h"
 #include "model/tasks/registry.h"
@@ -40,10 +41,10 @@ class SpeechFrontEnd final : public SourceFrontEnd {
     for (const int64_t clip : batch.source_frames) lengths.push_back(HalfLength(HalfLength(clip)));
     SourceRows rows{.packing = PackLengths(lengths, HalfLength(HalfLength(frames)), keep_padding)};
     const auto [plan1, plan2] = PlanConvolutions(rows.packing, frames);
-    at::Tensor x = features_BSF.to(first_.type()).view({-1, config_.feature_bins});
+    at::Tensor x = CopyTo(features_BSF, first_.weight().device()).to(first_.weight().scalar_type()).view({-1, config_.feature_bins});
     x = at::glu(first_(x, plan1), 1);
     x = at::glu(second_(x, plan2), 1) * std::sqrt(static_cast<double>(config_.dim));
-    rows.x_ND = Dropout(x + positions_.Of(rows.packing, x.scalar_type()), pass.Site(config_.dropout));
+    rows.x_ND = Dropout(x + positions_.Of(rows.packing, x), pass.Site(config_.dropout));
     return rows;
   }
 
@@ -71,6 +72,8 @@ class SpeechFrontEnd final : public SourceFrontEnd {
       throw std::invalid_argument(
           "a batch of speech needs features [clips, frames, bins] and the frames of each clip.");
     }
+    if (!features.is_cpu())
+      throw std::invalid_argument("a batch stands on the CPU: the model copies what its device needs.");
     if (features.size(2) != config_.feature_bins) {
       throw std::invalid_argument("the dataset's clips have " + std::to_string(features.size(2)) +
                                   " filter banks, but this model was made for " + std::to_string(config_.feature_bins) +

@@ -17,7 +17,7 @@ namespace strata::model {
 // Ids of the special pieces, the same in every vocabulary.
 inline constexpr int64_t kBos = 0, kPad = 1, kEos = 2, kUnk = 3;
 
-// One batch. B sentences, S source and T target positions; int64 ids, padding kPad on either side.
+// One batch, on the CPU: a model copies what its device needs. B sentences, S source and T target positions; int64 ids, padding kPad on either side.
 // target_input starts with kEos: target_input[t] = target[t - 1]. A decoder-only task has no source; a target that is kPad where
 // its input is not is context only and counts nothing.
 struct Batch {
@@ -30,7 +30,7 @@ struct Batch {
   int64_t sentences = 0;
 };
 
-// Sums over the batch's target tokens (padding left out), natural logarithm, 0-dim float64.
+// Sums over the batch's target tokens (padding left out), natural logarithm, 0-dim float64 on the model's device.
 // `loss` is label-smoothed and differentiable, `nll` is plain and is not.
 struct LossSums {
   at::Tensor loss;
@@ -100,6 +100,10 @@ class SequenceModel {
   virtual bool NeedsProfile() const { return false; }
   virtual void Profile(const Batch& batch) {}
 };
+
+// Moves the parameters, which nobody may have gradients of yet, to `device`, where the model then computes. Weights are drawn
+// on the CPU, so they are the same on every device.
+void MoveTo(SequenceModel& model, const at::Device& device);
 
 // Drawn: the weights are initialised. ShapesOnly: they are not, and cost no memory until they are touched.
 enum class Construction { kDrawn, kShapesOnly };

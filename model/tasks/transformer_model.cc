@@ -33,6 +33,13 @@ void ScaleByDepth(const ModelConfig& config, int64_t layers, ParameterPart& part
 
 }  // namespace
 
+void MoveTo(SequenceModel& model, const at::Device& device) {
+  std::vector<NamedParameter> parameters = model.Parameters();
+  for (NamedParameter& parameter : parameters) {
+    if (parameter.tensor.device() != device) parameter.tensor.set_data(parameter.tensor.detach().to(device));
+  }
+}
+
 at::Tensor PackTargets(const at::Tensor& target_BT, const Packing& input) {
   if (target_BT.dim() != 2 || target_BT.size(0) != input.batch || target_BT.size(1) != input.length) {
     throw std::invalid_argument("a batch's targets and target inputs differ in shape.");

@@ -34,8 +34,8 @@ double Relative(double ours, double theirs) {
 
 class Checker {
  public:
-  Checker(const Case& reference, const model::ModelConfig& config, Outcome* outcome)
-      : reference_(reference), outcome_(outcome), model_(model::CreateModel(config)), weights_(reference, *model_) {
+  Checker(const Case& reference, const model::ModelConfig& config, const at::Device& device, Outcome* outcome)
+      : reference_(reference), outcome_(outcome), model_(CreateOn(device, config)), weights_(reference, *model_) {
     weights_.Load();
   }
 
@@ -52,6 +52,12 @@ class Checker {
   }
 
  private:
+  static std::unique_ptr<model::SequenceModel> CreateOn(const at::Device& device, const model::ModelConfig& config) {
+    auto model = model::CreateModel(config);
+    model::MoveTo(*model, device);
+    return model;
+  }
+
   void Fail(const std::string& why) { outcome_->failures.push_back(why); }
   void Require(const std::string& what, double value, double bound) {
     if (!(value <= bound)) Fail(what + " is " + std::to_string(value) + ", above " + std::to_string(bound));
@@ -124,7 +130,7 @@ class Checker {
   // Greatest deviation from the case's tensor where `ids` are no padding.
   double Deviation(const at::Tensor& ours, const std::string& name, const at::Tensor& ids) const {
     const at::Tensor theirs = reference_.Get(name, at::kFloat, ours.sizes());
-    return MaxAbs((ours - theirs).index({ids.ne(model::kPad)}));
+    return MaxAbs((ours.cpu() - theirs).index({ids.ne(model::kPad)}));
   }
 
   // Logits and every layer's output, at positions that are no padding.
@@ -154,7 +160,7 @@ class Checker {
     // DLCL weighs the embedding before the first layer gets it.
     const std::string history = "param." + stack + ".history.weight";
     if (reference_.tensors.Has(history))
-      input_ND = input_ND * reference_.Get(history, at::kFloat).select(0, 0).select(0, 0);
+      input_ND = input_ND.cpu() * reference_.Get(history, at::kFloat).select(0, 0).select(0, 0);
     double worst = Deviation(model::Unpack(input_ND, packing), prefix + "0.input", ids);
     for (size_t i = 0; i < seen.outputs_ND.size(); ++i) {
       const std::string name = prefix + std::to_string(i) + ".output";
@@ -169,7 +175,7 @@ class Checker {
     model::Positions positions(config().dim);
     const at::Tensor table = positions.Table(packing.length + model::kPad + 2);
     const at::Tensor rows =
-        (input_ND - at::index_select(table, 0, packing.positions_N)) / std::sqrt(static_cast<double>(config().dim));
+        (input_ND.cpu() - at::index_select(table, 0, packing.positions_N)) / std::sqrt(static_cast<double>(config().dim));
     Require("the greatest deviation of out.subsample", Deviation(model::Unpack(rows, packing), "out.subsample", ids),
             kLogitsBound);
   }
@@ -184,7 +190,7 @@ class Checker {
     CheckFacts(batch);
     std::string where;
     outcome_->grad_max_rel = weights_.Compare(
-        "grad.", [&](const std::string& name) { return weights_.Parameter(name).grad(); }, &where);
+        "grad.", [&](const std::string& name) { return weights_.Parameter(name).grad().cpu(); }, &where);
     for (const auto& parameter : model_->Parameters()) at::Tensor(parameter.tensor).mutable_grad() = at::Tensor();
     Require("grad_max_rel (" + where + ")", *outcome_->grad_max_rel, kGradientBound);
   }
@@ -263,7 +269,7 @@ class Checker {
     if (!reference_.HasAny("traj.final.")) return;
     std::string where;
     const double worst = weights_.Compare(
-        "traj.final.", [&](const std::string& name) { return weights_.Parameter(name).detach(); }, &where);
+        "traj.final.", [&](const std::string& name) { return weights_.Parameter(name).detach().cpu(); }, &where);
     Require("the final weights' greatest relative deviation (" + where + ")", worst, 10 * kTrajectoryBound);
   }
 
@@ -343,13 +349,13 @@ json Outcome::ToJson() const {
           {"skipped_because", skipped_because.empty() ? json() : json(skipped_because)}};
 }
 
-Outcome CheckCase(const std::filesystem::path& safetensors) {
+Outcome CheckCase(const std::filesystem::path& safetensors, const at::Device& device) {
   Outcome outcome{.name = safetensors.stem().string()};
   try {
     const Case reference = Case::Open(safetensors);
     const Kind kind = ReadKind(reference);
     outcome.skipped_because = kind.skipped_because;
-    if (outcome.skipped_because.empty()) Checker(reference, kind.config, &outcome).Run();
+    if (outcome.skipped_because.empty()) Checker(reference, kind.config, device, &outcome).Run();
   } catch (const c10::Error& error) {
     outcome.failures.push_back(error.what_without_backtrace());
   } catch (const std::exception& error) {

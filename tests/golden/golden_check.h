@@ -10,7 +10,7 @@
 
 namespace strata::golden {
 
-// Bounds (docs: how agreement is measured), in fp32.
+// Bounds (docs: how agreement is measured), in fp32, on processors and GPUs alike.
 inline constexpr double kLogitsBound = 2e-5, kLossBound = 1e-5, kGradientBound = 1e-4, kTrajectoryBound = 1e-4,
                         kScoreBound = 1e-4;
 
@@ -25,7 +25,7 @@ struct Outcome {
   nlohmann::json ToJson() const;
 };
 
-// Never throws: what goes wrong is a failure of the case.
-Outcome CheckCase(const std::filesystem::path& safetensors);
+// On which device our model computes. Never throws: what goes wrong is a failure of the case.
+Outcome CheckCase(const std::filesystem::path& safetensors, const at::Device& device = at::kCPU);
 
 }  // namespace strata::golden

@@ -9,6 +9,7 @@
 #include <functional>
 #include <limits>
 
+#include "model/layers/device_path.h"
 #include "tests/golden/golden_check.h"
 
 namespace strata::golden {
@@ -27,6 +28,12 @@ class GoldenTest : public ::testing::TestWithParam<std::string> {};
 TEST_P(GoldenTest, AgreesWithTheAuthorsCode) {
   const Outcome outcome = CheckCase(kData / (GetParam() + ".safetensors"));
   EXPECT_EQ(outcome.skipped_because, "");
+  EXPECT_TRUE(outcome.passed()) << outcome.ToJson() << (outcome.failures.empty() ? "" : outcome.failures[0]);
+}
+// By the operations that devices compute with.
+TEST_P(GoldenTest, AgreesOnTheDevicesPath) {
+  const model::ForcedDevicePath forced;
+  const Outcome outcome = CheckCase(kData / (GetParam() + ".safetensors"));
   EXPECT_TRUE(outcome.passed()) << outcome.ToJson() << (outcome.failures.empty() ? "" : outcome.failures[0]);
 }
 std::vector<std::string> Cases() {

@@ -110,6 +110,22 @@ void CopyInto(const model::SafetensorsReader& reader, const fs::path& file, cons
   }
 }
 
+// Copies of their own on the CPU. Tensors are views of few large buffers: each of these crosses in one piece, from a device
+// through page-locked memory.
+void CopyToHost(model::NamedTensors* tensors) {
+  std::map<const void*, at::Tensor> buffers;
+  for (auto& [name, tensor] : *tensors) {
+    at::Tensor& buffer = buffers[tensor.storage().data()];
+    if (!buffer.defined()) {
+      const auto elements = static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size());
+      const at::Tensor whole = tensor.detach().as_strided({elements}, {1}, 0);
+      buffer = at::empty({elements}, whole.options().device(at::kCPU).pinned_memory(!tensor.is_cpu()));
+      buffer.copy_(whole);
+    }
+    tensor = buffer.as_strided(tensor.sizes(), tensor.strides(), tensor.storage_offset());
+  }
+}
+
 }  // namespace
 
 CheckpointStore::CheckpointStore(fs::path folder, int64_t keep, EventLog* events)
@@ -165,8 +181,7 @@ void CheckpointStore::Commit(const Snapshot& snapshot) {
 
 void CheckpointStore::Write(Snapshot snapshot) {
   Finish();
-  for (auto& [name, tensor] : snapshot.tensors)
-    tensor = tensor.detach().to(tensor.options().device(at::kCPU), /*non_blocking=*/false, /*copy=*/true);
+  CopyToHost(&snapshot.tensors);
   writing_ = std::async(std::launch::async, [this, snapshot = std::move(snapshot)] {
     BlockSignals();
     Commit(snapshot);

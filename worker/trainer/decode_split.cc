@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "model/data/file.h"
+#include "worker/trainer/batch_memory.h"
 
 namespace strata::trainer {
 namespace {
@@ -71,6 +72,15 @@ bool Gather(const Job& job, const std::string& split, const Sentences& mine, boo
   return !stopped;
 }
 
+model::Hypotheses Decode(model::SequenceModel& model, const model::Batch& batch, const model::DecodeOptions& options,
+                         const std::string& split) {
+  try {
+    return model.Decode(batch, options);
+  } catch (const std::exception& error) {
+    ThrowOnBatch(error, "split " + split, ShapeOf(batch), "Lower evaluate.beam, or take a worker with more memory.");
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> DecodedSplit::Best() const {
@@ -92,8 +102,8 @@ std::optional<DecodedSplit> DecodeSplit(const Job& job, const model::Manifest& m
   const int64_t before = *done;
   for (size_t i = static_cast<size_t>(job.ranks->rank()); i < batches.size(); i += ranks) {
     if ((stopped = job.control->StopRequested())) break;
-    const model::Batch batch = model::ToDevice(examples.Collate(batches[i]), job.environment.device);
-    const model::Hypotheses hypotheses = model.Decode(batch, options);
+    const model::Batch batch = examples.Collate(batches[i]);
+    const model::Hypotheses hypotheses = Decode(model, batch, options, split);
     int64_t tokens = 0;
     for (size_t row = 0; row < batches[i].size(); ++row) {
       auto& lines = mine.emplace_back(batches[i][row], std::vector<DecodedLine>()).second;

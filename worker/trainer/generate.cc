@@ -37,7 +37,7 @@ std::optional<std::vector<LineScore>> ScoreLines(const Job& job, model::Sequence
   for (uint32_t i = 0; i < examples.size(); ++i) {
     if (job.control->StopRequested()) return std::nullopt;
     const model::Batch batch = examples.Collate({&i, 1});
-    const at::Tensor log_p_BTV = at::log_softmax(model.Logits(model::ToDevice(batch, job.environment.device)), -1);
+    const at::Tensor log_p_BTV = at::log_softmax(model.Logits(batch), -1);
     const at::Tensor targets_BT = batch.target_BT;
     const at::Tensor nll_BT =
         -log_p_BTV.gather(-1, targets_BT.to(log_p_BTV.device()).unsqueeze(-1)).squeeze(-1).to(at::kCPU, at::kDouble);

@@ -109,7 +109,7 @@ void GradientReducer::Backward(const at::Tensor& loss, int64_t update) {
     loss.backward();
   } catch (const std::exception& error) {
     for (const auto& work : pass.works) {
-      if (work->isCompleted() && !work->isSuccess()) pass.ranks->Lost(error.what());
+      if (work->exception() != nullptr) pass.ranks->Lost(error.what());
     }
     throw;
   }

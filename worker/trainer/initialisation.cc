@@ -56,7 +56,7 @@ void Initialise(const Job& job, const model::Examples& training, const model::Ba
   Json tensors = Tensors(model);
   if (model.NeedsProfile()) {
     const uint32_t first = model::Permutation(batches.size(), seed, model::kFirstEpochStream)[0];
-    model.Profile(model::ToDevice(training.Collate(batches[first]), job.environment.device));
+    model.Profile(training.Collate(batches[first]));
     Json profiled = Tensors(model);
     for (size_t i = 0; i < profiled.size(); ++i) {
       if (profiled[i]["sha256"] != tensors[i]["sha256"]) profiled[i]["initialiser"] = kProfiled;

@@ -3,22 +3,10 @@
 #include <ATen/ATen.h>
 
 #include "model/diagnostics/inspect.h"
-#include "model/layers/bf16_kernels.h"
 #include "model/tasks/registry.h"
 #include "worker/trainer/failure.h"
 
 namespace strata::trainer {
-
-namespace {
-
-void CheckInstructions(const Job& job, const std::string& field, model::Precision precision) {
-  if (precision != model::Precision::kBfloat16 || model::HasBf16Instructions()) return;
-  throw Failure(Cause::kBadSpec, field + " is bf16, but this worker computes with " + job.environment.isa +
-                                     ", which lacks the instructions AVX512_BF16: bf16 would be slower than fp32. Set " + field +
-                                     ": fp32, or use a worker whose processor has them.");
-}
-
-}  // namespace
 
 model::Manifest ReadDataset(const Job& job) {
   model::Manifest manifest = model::ReadManifest(job.dataset);
@@ -52,16 +40,13 @@ std::unique_ptr<model::SequenceModel> MakeModel(const Job& job, const model::Man
     model::ModelConfig config = ToModelConfig(job.spec, manifest.vocabulary_size);
     if (manifest.features.bins > 0) config.feature_bins = manifest.features.bins;
     config.precision = model::ParsePrecision(precision);
-    CheckInstructions(job, path + "precision", config.precision);
+    CheckPrecision(job.environment, path + "precision", config.precision);
     model::CheckLocationLayers(job.spec.diagnostics.location_layers, config);
     model = model::CreateModel(config);
   } catch (const std::invalid_argument& error) {
     throw Failure(Cause::kBadSpec, error.what());
   }
-  if (!job.environment.device.is_cpu()) {
-    for (auto& parameter : model->Parameters())
-      parameter.tensor.set_data(parameter.tensor.detach().to(job.environment.device));
-  }
+  model::MoveTo(*model, job.environment.device);
   at::manual_seed(seed);
   return model;
 }

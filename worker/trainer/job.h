@@ -40,7 +40,7 @@ std::unique_ptr<model::Examples> OpenExamples(const Job& job, const model::Manif
                                               const model::ExampleOptions& options);
 
 // A freshly initialised model on the job's device; its seed decides all of it. Failure (bad_spec) where the registry
-// has no such task or scheme, or this processor no instructions for train.precision. Afterwards the generators stand at
+// has no such task or scheme, or this processor or device lacks train.precision. Afterwards the generators stand at
 // the seed.
 std::unique_ptr<model::SequenceModel> MakeModel(const Job& job, const model::Manifest& manifest);
 // The same for scoring in the `precision` that the spec's field `path` says ("evaluate[0]."), whatever it was trained in.

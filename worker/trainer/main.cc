@@ -31,7 +31,7 @@ struct Arguments {
   std::string spec, job, dataset, out, spool, control, address, collectives;
   std::vector<std::string> checkpoints, detokenisers;
   std::string plan, print_spec, judge;
-  bool describe = false, filter_banks = false, resume = false;
+  bool describe = false, filter_banks = false, resume = false, group_of_one = false;
   int64_t attempt = 1, rank = 0, world_size = 1, threads = 0, evaluation = -1, vocabulary = 0;
   int64_t meeting_seconds = 60, arrival_seconds = 540;
 };
@@ -54,6 +54,8 @@ void Declare(CLI::App& app, Arguments& a) {
       ->check(CLI::Range(1, 86400));
   app.add_option("--arrival-seconds", a.arrival_seconds, "Of several ranks: how long they wait till all have started (540)")
       ->check(CLI::Range(1, 86400));
+  app.add_flag("--group-of-one", a.group_of_one,
+               "One rank, too, makes a process group and calls its collectives (to try NCCL on one GPU)");
   app.add_option("--collectives", a.collectives,
                  "File that holds number and name of the last collective: 8 bytes little-endian, 120 bytes of text")
       ->type_name("FILE");
@@ -135,6 +137,11 @@ void CheckUsage(const Arguments& a) {
     throw Failure(Cause::kBadSpec, "--rank is " + std::to_string(a.rank) + ", but --world-size is " +
                                        std::to_string(a.world_size) + ". Ranks count from 0.");
   }
+  if (a.group_of_one && a.world_size > 1) {
+    throw Failure(Cause::kBadSpec, "--group-of-one is for one rank, but --world-size is " + std::to_string(a.world_size) +
+                                       ". Leave one of them out.");
+  }
+  if (a.group_of_one) return need(!a.address.empty(), "--advertise-address HOST (of the group)");
   if (a.world_size == 1) return;
   if (a.job != "train" && a.job != "evaluate") {
     throw Failure(Cause::kBadSpec, "--world-size is " + std::to_string(a.world_size) + ", but --job " + a.job +
@@ -198,6 +205,7 @@ int RunAndReport(const Arguments& a) {
                                .size = a.world_size,
                                .address = a.address,
                                .collectives = a.collectives,
+                               .group_of_one = a.group_of_one,
                                .meeting_timeout = std::chrono::seconds(a.meeting_seconds),
                                .arrival_timeout = std::chrono::seconds(a.arrival_seconds)});
     RunJob(a, *events, *ranks);

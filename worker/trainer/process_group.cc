@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <system_error>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #ifdef STRATA_CUDA
@@ -107,10 +108,12 @@ c10::intrusive_ptr<c10d::ProcessGroup> MakeProcessGroup(const c10::intrusive_ptr
                                                         const std::string& address, std::chrono::milliseconds timeout) {
   const int me = static_cast<int>(rank), all = static_cast<int>(world_size);
   auto group = c10::make_intrusive<c10d::ProcessGroup>(store, me, all);
+  // Both number their keys from 0.
+  const auto keys_of = [&](const char* backend) { return c10::make_intrusive<c10d::PrefixStore>(backend, store); };
   auto gloo_options = c10d::ProcessGroupGloo::Options::create(timeout);
   gloo_options->devices = {c10d::ProcessGroupGloo::createDeviceForHostname(address)};
   group->setBackend(c10::kCPU, c10d::ProcessGroup::BackendType::GLOO,
-                    c10::make_intrusive<c10d::ProcessGroupGloo>(store, me, all, gloo_options));
+                    c10::make_intrusive<c10d::ProcessGroupGloo>(keys_of("gloo"), me, all, gloo_options));
 #ifdef STRATA_CUDA
   if (device.is_cuda()) {
     // An error ends the collective, not the process: the ranks' next reduction over Gloo says who is gone.
@@ -119,7 +122,7 @@ c10::intrusive_ptr<c10d::ProcessGroup> MakeProcessGroup(const c10::intrusive_ptr
     auto nccl_options = c10d::ProcessGroupNCCL::Options::create();
     nccl_options->timeout = timeout;
     group->setBackend(c10::kCUDA, c10d::ProcessGroup::BackendType::NCCL,
-                      c10::make_intrusive<c10d::ProcessGroupNCCL>(store, me, all, nccl_options));
+                      c10::make_intrusive<c10d::ProcessGroupNCCL>(keys_of("nccl"), me, all, nccl_options));
   }
 #endif
   group->setDefaultBackend(device.is_cuda() ? c10d::ProcessGroup::BackendType::NCCL

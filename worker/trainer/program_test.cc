@@ -190,7 +190,7 @@ TEST_F(ProgramTest, TooLittleRoomForACheckpointIsDiskFull) {
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
   EXPECT_EQ(ended.status, 1);
   EXPECT_EQ(Failed().at("cause"), "disk_full");
-  EXPECT_THAT(Failed().at("message"), HasSubstr("best.safetensors"));
+  EXPECT_THAT(Failed().at("message"), AllOf(HasSubstr("best.safetensors"), HasSubstr("Free some space")));
   for (const auto& entry : fs::directory_iterator(folder_ / "out/checkpoints"))
     EXPECT_NE(entry.path().extension(), ".partial");
 }

@@ -118,8 +118,9 @@ bool Ranks::Meet(const c10::Device& device, EventLog* events, const Control& con
     throw Failure(Cause::kRendezvousFailed,
                   "Rank " + std::to_string(rank()) + " of " + std::to_string(size()) + " (--advertise-address " +
                       options_.address + ") did not meet the others" + (place.empty() ? "" : " at " + place) + ": " +
-                      FirstLine(error.what()) +
-                      ". Give an address of this machine that the other ranks' machines reach.");
+                      FirstLine(error.what()) + ". " +
+                      (first() ? "Give an address of this machine that the other ranks' machines reach."
+                               : "Rank 0's --advertise-address must be one that this machine reaches."));
   }
   group_ = std::move(met);
   return true;

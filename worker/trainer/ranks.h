@@ -28,6 +28,7 @@ struct RanksOptions {
   int64_t rank = 0, size = 1;
   std::string address;      // of this machine, where rank 0's store and everyone's collectives listen
   std::string collectives;  // file of the CollectiveLog, or empty
+  bool group_of_one = false;  // a rank alone, too, makes a group and calls its collectives
   std::chrono::milliseconds meeting_timeout = std::chrono::seconds(60);  // to reach rank 0, once it is told where
   // Until all ranks have started: a machine may fetch data first. An agent ends what has not begun after 10 minutes.
   std::chrono::milliseconds arrival_timeout = std::chrono::minutes(9);
@@ -45,7 +46,7 @@ class Ranks {
 
   int64_t rank() const { return options_.rank; }
   int64_t size() const { return options_.size; }
-  bool alone() const { return size() == 1; }
+  bool alone() const { return size() == 1 && !options_.group_of_one; }
   // Rank 0: it reads and writes checkpoints, and tells what is measured.
   bool first() const { return rank() == 0; }
 

@@ -9,6 +9,7 @@
 #include "model/metrics/perplexity.h"
 #include "model/metrics/text.h"
 #include "model/metrics/text_scores.h"
+#include "worker/trainer/batch_memory.h"
 #include "worker/trainer/failure.h"
 
 namespace strata::trainer {
@@ -100,7 +101,11 @@ std::optional<SplitScore> ScoreByLoss(const Job& job, const std::string& split, 
     const auto number = static_cast<uint32_t>(i);
     const model::Batch batch = examples.Collate({&number, 1});
     double* row = values.data() + 3 * i;
-    row[0] = model.Loss(model::ToDevice(batch, job.environment.device), /*training=*/false).nll.item<double>();
+    try {
+      row[0] = model.Loss(batch, /*training=*/false).nll.item<double>();
+    } catch (const std::exception& error) {
+      ThrowOnBatch(error, "split " + split, ShapeOf(batch), "Lower evaluate.window_tokens, or take a worker with more memory.");
+    }
     row[1] = UnitsOf(batch, examples.pieces());
     row[2] = static_cast<double>(batch.target_tokens);
     *done += std::min(job.ranks->size(), count - i);

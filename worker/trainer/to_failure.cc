@@ -19,6 +19,10 @@ bool IsFullDisk(const std::system_error& error) {
              : false;
 }
 
+Failure FullDisk(const std::string& what) {
+  return {Cause::kDiskFull, what + (what.ends_with('.') ? "" : ".") + " Free some space on that disk."};
+}
+
 // What LibTorch says when the CPU's or the device's allocator gets no memory.
 bool IsOutOfMemory(const c10::Error& error) {
   if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return true;
@@ -39,13 +43,13 @@ Failure ToFailure(const std::exception& error) {
             std::string("There is no memory left for this trainer: ") + torch->what_without_backtrace()};
   }
   if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
-    return {IsFullDisk(*system) ? Cause::kDiskFull : Cause::kInternal, system->what()};
+    return IsFullDisk(*system) ? FullDisk(system->what()) : Failure(Cause::kInternal, system->what());
   }
   if (dynamic_cast<const model::DataError*>(&error) != nullptr) {
     const std::string_view text = error.what();
     const bool full =
         text.find("No space left") != std::string_view::npos || text.find("quota exceeded") != std::string_view::npos;
-    return {full ? Cause::kDiskFull : Cause::kDataError, error.what()};
+    return full ? FullDisk(error.what()) : Failure(Cause::kDataError, error.what());
   }
   return {Cause::kInternal, error.what()};
 }

@@ -8,6 +8,7 @@
 
 #include "model/optim/schedule.h"
 #include "model/residual/residual_scheme.h"
+#include "worker/trainer/batch_memory.h"
 #include "worker/trainer/checkpoint_state.h"
 #include "worker/trainer/failure.h"
 #include "worker/trainer/initialisation.h"
@@ -49,12 +50,11 @@ void Remember(double value, double* seen) {
   *seen = std::isfinite(value) ? std::max(*seen, value) : value;
 }
 
-std::string ShapeOf(const model::Batch& batch) {
-  std::string shape = std::to_string(batch.sentences) + " sentences x ";
-  if (batch.source_BS.defined()) shape += std::to_string(batch.source_BS.size(1)) + " source and ";
-  if (batch.source_features_BSF.defined()) shape += std::to_string(batch.source_features_BSF.size(1)) + " frames and ";
-  return shape + std::to_string(batch.target_BT.size(1)) + " target tokens";
+// A sum that stands on the model's device until it is asked for.
+void Add(const at::Tensor& value, at::Tensor* sum) {
+  *sum = sum->defined() ? *sum + value.detach() : value.detach();
 }
+double ValueOf(const at::Tensor& sum) { return sum.defined() ? sum.item<double>() : 0; }
 
 }  // namespace
 
@@ -180,8 +180,9 @@ void Training::AccumulateGradients(const std::vector<uint32_t>& batches, Sums* s
   const size_t ranks = static_cast<size_t>(job_.ranks->size());
   // Where a rank has no batch, its backward pass could not take part in the others'.
   const bool all_have_one = batches.size() >= ranks;
+  at::Tensor loss, nll;
   for (size_t place = static_cast<size_t>(job_.ranks->rank()); place < batches.size(); place += ranks) {
-    const model::Batch batch = model::ToDevice(examples_->Collate(batches_[batches[place]]), job_.environment.device);
+    const model::Batch batch = examples_->Collate(batches_[batches[place]]);
     batch_shape_ = ShapeOf(batch);
     at::manual_seed(model::BatchSeed(static_cast<uint64_t>(spec_.seed), state_.update, static_cast<int64_t>(place)));
     const model::LossSums of_batch = model_->Loss(batch, /*training=*/true);
@@ -190,11 +191,13 @@ void Training::AccumulateGradients(const std::vector<uint32_t>& batches, Sums* s
     } else {
       of_batch.loss.backward();
     }
-    sums->loss += of_batch.loss.item<double>();
-    sums->nll += of_batch.nll.item<double>();
+    Add(of_batch.loss, &loss);
+    Add(of_batch.nll, &nll);
     sums->tokens += static_cast<double>(batch.target_tokens);
   }
   if (reducer_ && !all_have_one) reducer_->SumAccumulated(state_.update + 1);
+  sums->loss = ValueOf(loss);
+  sums->nll = ValueOf(nll);
 }
 
 void Training::AddOverRanks(const std::string& name, Sums* sums) {
@@ -234,17 +237,9 @@ void Training::Update() {
     progress_.Step(state_.update, static_cast<int64_t>(sums.tokens));
     last_ = sums;
   } catch (const std::exception& error) {
-    TellBatch(error);
+    ThrowOnBatch(error, "update " + std::to_string(state_.update + 1), batch_shape_,
+                 "Lower train.max_tokens and raise train.update_frequency, or take a worker with more memory.");
   }
-}
-
-void Training::TellBatch(const std::exception& error) const {
-  const Failure failure = ToFailure(error);
-  if (failure.cause() != Cause::kOutOfMemory) throw failure;
-  throw Failure(Cause::kOutOfMemory,
-                "No memory left in update " + std::to_string(state_.update + 1) + ", with a batch of " + batch_shape_ +
-                    ": " + failure.what() +
-                    " Lower train.max_tokens and raise train.update_frequency, or take a larger machine.");
 }
 
 void Training::TrainingRow(double gradient_norm, double learning_rate) {

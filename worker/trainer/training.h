@@ -58,7 +58,6 @@ class Training {
   std::string SaveCheckpoint();
   void Stop();
   void Finish();
-  [[noreturn]] void TellBatch(const std::exception& error) const;
   // The last update is always due, a verdict's too.
   bool Due(int64_t every) const { return every > 0 && (state_.update % every == 0 || Ended()); }
 

@@ -20,16 +20,15 @@ class Validator {
   double Nll(const std::function<void(int64_t tokens)>& after_batch);
 
   // Gradient norms at the layers' outputs on the fixed batch: the middle one of the batches in order of length.
-  model::NormsByStack OutputNorms() { return model::OutputGradientNorms(model_, fixed_batch_); }
+  model::NormsByStack OutputNorms();
   // Whatever else is wanted of the layers, on the same batch.
-  model::Vectors Inspect(const model::Inspection& wanted) { return model::Inspect(model_, fixed_batch_, wanted); }
+  model::Vectors Inspect(const model::Inspection& wanted);
 
   const model::Examples& examples() const { return *examples_; }
 
  private:
   model::SequenceModel& model_;
   Ranks& ranks_;
-  at::Device device_;
   std::unique_ptr<model::Examples> examples_;
   model::Batches batches_;
   model::Batch fixed_batch_;
