@@ -13,6 +13,7 @@ import grpc
 
 from strata.errors import InvalidSpec, StrataError
 from strata.v1 import (
+    access_service_pb2_grpc,
     artifact_service_pb2_grpc,
     dataset_service_pb2_grpc,
     experiment_service_pb2_grpc,
@@ -62,6 +63,7 @@ class Stubs:
         self.metrics = metric_service_pb2_grpc.MetricServiceStub(channel)
         self.artifacts = artifact_service_pb2_grpc.ArtifactServiceStub(channel)
         self.workers = worker_service_pb2_grpc.WorkerServiceStub(channel)
+        self.access = access_service_pb2_grpc.AccessServiceStub(channel)
 
 
 class Connection:
