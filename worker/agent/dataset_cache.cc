@@ -18,6 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr auto kPause = std::chrono::milliseconds(200);
+constexpr int kMostSpoiled = 5;
 
 struct ManifestFile {
   std::string path;
@@ -69,6 +70,7 @@ absl::Status Fetch(const Download& download, const std::function<bool()>& give_u
   const std::string part = download.path + ".part";
   absl::Status made = base::MakeFolders(std::filesystem::path(download.path).parent_path().string());
   if (!made.ok()) return made;
+  std::string before;  // hash of what came last
   for (int spoiled = 0;;) {
     if (give_up()) return absl::CancelledError("not wanted any more");
     int64_t have = base::FileSize(part);
@@ -83,11 +85,14 @@ absl::Status Fetch(const Download& download, const std::function<bool()>& give_u
       if (*hash == download.sha256) {
         return base::RenameDurably(part, download.path);
       }
-      ::unlink(part.c_str());  // once more from its beginning: the part of an earlier try may be to blame
-      if (++spoiled == 2) {
+      // Once more from its beginning: the part of an earlier try may be to blame, or the way. What is damaged there
+      // arrives as the same again.
+      ::unlink(part.c_str());
+      if (++spoiled == kMostSpoiled || *hash == before) {
         return absl::DataLossError(
             absl::StrCat("it arrives with SHA-256 ", *hash, " instead of ", download.sha256, "."));
       }
+      before = *hash;
       continue;
     }
     const bool our_disk = status.code() == absl::StatusCode::kResourceExhausted;

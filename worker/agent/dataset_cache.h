@@ -40,7 +40,8 @@ class DatasetCache {
 };
 
 // Streams from `read(offset, sink)` into `path` by way of `path`.part, going on where an earlier try ended; verifies
-// length and SHA-256, then renames. What passes is tried again until `give_up`.
+// length and SHA-256, then renames. What passes is tried again until `give_up`, and what arrives damaged a few times:
+// DATA_LOSS where it is damaged in the same way again.
 struct Download {
   std::string path;
   int64_t bytes = -1;  // -1: not known before

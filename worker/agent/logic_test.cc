@@ -320,6 +320,22 @@ TEST(DatasetCacheTest, FetchesOnceAndAgainOnlyWhatIsBroken) {
   EXPECT_EQ(ReadProc(*path + "/a.shard"), "first");
 }
 
+TEST(FetchTest, WhatTheWayDamagedIsFetchedAgainWhatIsDamagedThereIsNot) {
+  Folder folder;
+  const auto never = [] { return false; };
+  int reads = 0;
+  Download download{folder / "file", 5, base::Sha256Hex("whole"), [&](int64_t, const ByteSink& sink) {
+                      ++reads;
+                      return sink(reads < 4 ? absl::StrCat("whol", reads) : "whole");
+                    }};
+  EXPECT_TRUE(Fetch(download, never).ok());
+  EXPECT_EQ(reads, 4);
+  reads = 0;
+  download.read = [&](int64_t, const ByteSink& sink) { return ++reads, sink("other"); };
+  EXPECT_EQ(Fetch(download, never).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(reads, 2);
+}
+
 TEST(DatasetCacheTest, SaysThatTheCoordinatorsCopyIsDamaged) {
   Folder folder;
   FakeCoordinator coordinator;
