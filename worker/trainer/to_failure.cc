@@ -28,7 +28,8 @@ bool IsOutOfMemory(const c10::Error& error) {
   if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return true;
   const std::string_view text = error.what_without_backtrace();
   return text.find("can't allocate memory") != std::string_view::npos ||
-         text.find("out of memory") != std::string_view::npos;
+         text.find("out of memory") != std::string_view::npos ||
+         text.find("STATUS_ALLOC_FAILED") != std::string_view::npos;  // cuBLAS's workspace
 }
 
 }  // namespace
