@@ -99,7 +99,7 @@ class KubernetesTest(unittest.TestCase):
             for container in spec["containers"]:
                 self.assertEqual(sorted(mount["name"] for mount in container["volumeMounts"]), sorted(volumes), name)
                 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-                    if probe in container:
+                    if "tcpSocket" in container.get(probe, {}):
                         self.assertIn(container[probe]["tcpSocket"]["port"], ports)
         for (kind, name), document in self.named.items():
             if kind == "NetworkPolicy" and (wanted := document["spec"]["podSelector"].get("matchLabels", {})):
@@ -133,7 +133,8 @@ class KubernetesTest(unittest.TestCase):
                     self.skipTest(f"{program} is not built")
                 help_text = subprocess.run([program, "--help"], text=True, capture_output=True, timeout=20).stdout
                 known = set(re.findall(r"--[a-z][a-z-]*", help_text))
-                given = {argument.partition("=")[0] for argument in container["args"]}
+                probe = container.get("readinessProbe", {}).get("exec", {}).get("command", [])
+                given = {word.partition("=")[0] for word in container["args"] + probe if word.startswith("--")}
                 self.assertLessEqual(given, known, f"{name} is given what {program.name} does not know")
 
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 
-from cluster import SPEC, Cluster, Skipped, run, until
+from cluster import SPEC, Cluster, Skipped, free_port, run, until
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 PACKAGE = SOURCE / "client" / "python"
@@ -235,11 +235,56 @@ def says_what_is_wrong(cluster, strata, client):
         strata.Client("127.0.0.1:1").experiments()
     for arguments, word in [({"tls_cert": "x"}, "go together"), ({"tls_ca": "/nowhere/ca.pem"}, "/nowhere/ca.pem cannot be read"),
                             ({"tls_cert": "x", "tls_key": "y"}, "without tls_ca"), ({"token": "a", "token_file": "b"}, "Keep one"),
-                            ({"token": "a\nb"}, "it holds no token: one word is expected")]:
+                            ({"token": "a"}, "The token would go to 127.0.0.1"), ({"token": "a\nb"}, "token holds no token: one word is expected")]:
         with refused(strata.InvalidSpec, word):
             strata.Client(cluster.address, **arguments)
     os.environ["STRATA_ADDRESS"] = cluster.address
     assert strata.Client().address == cluster.address and [w.name for w in strata.Client().workers()] == ["workers/w1"]
+
+
+def over_tls(cluster, strata):
+    """A coordinator under TLS lets in who shows a token or a certificate, and only them; the sentences are its own."""
+    coordinator = cluster.program("server/strata-coordinator")
+    certs, data, home = cluster.home / "certs", cluster.home / "secure", cluster.home / "other"
+    for arguments in (["init"], ["coordinator", "--host", "127.0.0.1"], ["user", "reader", "--role", "viewer"]):
+        cluster.strata("admin", "certs", *arguments, "--dir", str(certs))
+    cluster.strata("admin", "certs", "init", "--dir", str(home))
+    address = f"127.0.0.1:{free_port()}"
+    process = cluster.start("secure", [coordinator, "--data-dir", str(data), "--listen", address, "--metrics-listen", "none",
+                                       "--tls-ca", f"{certs}/ca.crt", "--tls-cert", f"{certs}/coordinator.crt",
+                                       "--tls-key", f"{certs}/coordinator.key"])
+    try:
+        until((data / "admin-token").exists, 20, f"the first admin's token: {cluster.log_tail('secure')}")
+        ca, spec = certs / "ca.crt", SPEC.format(name="tls", updates=5, schemes="b2t", seeds="1")
+        with strata.Client(address, tls_ca=ca, token_file=data / "admin-token") as admin:
+            until(lambda: answers(strata, admin), 20, "the coordinator under TLS")
+            assert admin.experiments() == []
+            with refused(strata.StrataError, "tiny", code="FAILED_PRECONDITION"):  # let in; the dataset is not there
+                admin.submit(spec)
+        with strata.Client(address, tls_ca=ca, tls_cert=certs / "user-reader.crt", tls_key=certs / "user-reader.key") as reader:
+            assert reader.experiments() == []
+            with refused(strata.StrataError, "reader", "viewer", code="PERMISSION_DENIED"):
+                reader.submit(spec)
+        with refused(strata.StrataError, "shows no token", code="UNAUTHENTICATED"):
+            strata.Client(address, tls_ca=ca).experiments()
+        with refused(strata.StrataError, "does not know the token", code="UNAUTHENTICATED"):
+            strata.Client(address, tls_ca=ca, token="nonsense").experiments()
+        with refused(strata.StrataError, "Is tls_ca (STRATA_TLS_CA) its authority", code="UNAVAILABLE"):
+            strata.Client(address, tls_ca=home / "ca.crt", token="nonsense").experiments()
+        with refused(strata.StrataError, "but not in the clear", "tls_ca or STRATA_TLS_CA", code="UNAVAILABLE"):
+            strata.Client(address).experiments()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(strata, client):
+    try:
+        client.experiments()
+    except strata.StrataError as error:
+        assert error.code == "UNAVAILABLE", error
+        return False
+    return True
 
 
 def cases():
@@ -255,6 +300,10 @@ def cases():
             cancels(cluster, strata, client)
             probes(cluster, strata, client)
             says_what_is_wrong(cluster, strata, client)
+        if "--tls-cert" in subprocess.run([cluster.program("server/strata-coordinator"), "--help"], capture_output=True, text=True).stdout:
+            over_tls(cluster, strata)
+        else:
+            print("TLS left out: this coordinator knows none")
 
 
 if __name__ == "__main__":

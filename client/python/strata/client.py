@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import uuid
 from collections.abc import Iterable, Mapping
@@ -11,17 +10,17 @@ from typing import Any
 import yaml
 
 from strata import names
-from strata.connection import Connection, Stubs, channel_credentials, resolve_address
+from strata.connection import Connection, Stubs
 from strata.errors import InvalidSpec, StrataError
 from strata.experiment import Experiment
+from strata.security import Given, Path, resolve
 from strata.spec import read_spec
 from strata.trial import Trial
 from strata.v1 import experiment_service_pb2 as api
 from strata.v1 import resources_pb2
 
-_Path = str | os.PathLike[str]
 #: What can be submitted: a path, YAML text, or the same as a dict.
-Spec = _Path | Mapping[str, Any]
+Spec = Path | Mapping[str, Any]
 #: Changes of all trials by path, as `--set`: {"train.updates": 20, "scheme": ["post_ln", "b2t"]}, or ["train.updates=20"].
 Changes = Mapping[str, Any] | Iterable[str]
 
@@ -30,10 +29,11 @@ class Client:
     """A client of one coordinator. Any number of threads may use it; `with Client() as client` closes it.
 
     address: HOST:PORT; else STRATA_ADDRESS, else the coordinator of `strata up`, else localhost:7070.
-    tls_ca: PEM file of the cluster's authority (STRATA_TLS_CA); without it the connection is in the clear.
-    tls_cert, tls_key: PEM files that say who calls, for mutual TLS (STRATA_TLS_CERT, STRATA_TLS_KEY).
-    token, token_file: the caller's token, or a file that holds it and is read anew at each call (STRATA_TOKEN,
-    STRATA_TOKEN_FILE). Without tls_ca no token is ever sent.
+    tls_ca: PEM file of the cluster's authority; without it the connection is in the clear.
+    tls_cert, tls_key: PEM files that say who calls.
+    token, token_file: the caller's token, or a file that holds it and is read anew at each call; never sent in the clear.
+    What is not given is taken from the variables of these names (STRATA_TLS_CA, STRATA_TOKEN_FILE, ...), else from ca.crt,
+    client.crt, client.key and token in ~/.config/strata; for the coordinator of `strata up` nothing is.
 
     Nothing is sent before the first call. Every failure is a StrataError whose text is the sentence to read.
     """
@@ -42,24 +42,13 @@ class Client:
         self,
         address: str | None = None,
         *,
-        tls_ca: _Path | None = None,
-        tls_cert: _Path | None = None,
-        tls_key: _Path | None = None,
+        tls_ca: Path | None = None,
+        tls_cert: Path | None = None,
+        tls_key: Path | None = None,
         token: str | None = None,
-        token_file: _Path | None = None,
+        token_file: Path | None = None,
     ) -> None:
-        environment = os.environ.get
-        if token is None and token_file is None:
-            token = environment("STRATA_TOKEN") or None
-            token_file = environment("STRATA_TOKEN_FILE") if token is None else None
-        credentials = channel_credentials(
-            tls_ca or environment("STRATA_TLS_CA"),
-            tls_cert or environment("STRATA_TLS_CERT"),
-            tls_key or environment("STRATA_TLS_KEY"),
-            token,
-            token_file,
-        )
-        self._connection = Connection(resolve_address(address), credentials)
+        self._connection = Connection(*resolve(Given(address, tls_ca, tls_cert, tls_key, token, token_file)))
 
     def __enter__(self) -> Client:
         return self

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pathlib
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
 
-from strata.errors import InvalidSpec, StrataError
+from strata.errors import StrataError
 from strata.v1 import (
     access_service_pb2_grpc,
     artifact_service_pb2_grpc,
@@ -31,25 +29,6 @@ _OPTIONS = [
     ("grpc.keepalive_time_ms", 20000),
     ("grpc.enable_http_proxy", 0),
 ]
-
-
-def strata_home() -> pathlib.Path:
-    """The folder of an embedded cluster, as the command line finds it."""
-    if home := os.environ.get("STRATA_HOME"):
-        return pathlib.Path(home)
-    if data := os.environ.get("XDG_DATA_HOME"):
-        return pathlib.Path(data) / "strata"
-    return pathlib.Path.home() / ".local" / "share" / "strata"
-
-
-def resolve_address(given: str | None) -> str:
-    """HOST:PORT: as given, else STRATA_ADDRESS, else what `strata up` left, else localhost:7070."""
-    if address := given or os.environ.get("STRATA_ADDRESS"):
-        return address
-    with contextlib.suppress(OSError):
-        if words := (strata_home() / "coordinator" / "address").read_text().split():
-            return words[0]
-    return "localhost:7070"
 
 
 class Stubs:
@@ -125,6 +104,15 @@ class Connection:
                 return found
             request.page_token = page.next_page_token
 
+    def _answers(self) -> bool:
+        """Whether anybody takes a connection there."""
+        host, _, port = self.address.rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=1):
+                return True
+        except (OSError, ValueError):
+            return False
+
     def explain(self, error: Any) -> StrataError:
         """The same status with a message for a person."""
         code, details = error.code(), error.details() or ""
@@ -132,7 +120,12 @@ class Connection:
         if code == grpc.StatusCode.UNAVAILABLE:
             message = f"No coordinator at {self.address}. Start one with 'strata up', or name another: Client(\"HOST:PORT\")."
             handshake = "handshake" in details.lower() or "ssl" in details.lower() or "certificate" in details.lower()
-            if self._secure and handshake:
+            if not self._secure and self._answers():
+                message = (
+                    f"Something answers at {self.address}, but not in the clear. If it is a coordinator under TLS, give "
+                    "the file of its authority: tls_ca or STRATA_TLS_CA."
+                )
+            elif self._secure and handshake:
                 message = (
                     f"The coordinator at {self.address} was refused, or refused us: {details}. Is tls_ca (STRATA_TLS_CA) its "
                     "authority, and its name or address one that its certificate holds?"
@@ -148,62 +141,3 @@ class Connection:
                 'Name another: Client("HOST:PORT").'
             )
         return StrataError(message, code.name)
-
-
-def read_file(path: str | os.PathLike[str], what: str) -> bytes:
-    """The content of a file of keys, certificates or tokens; `what` names the argument in errors."""
-    try:
-        return pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise InvalidSpec(f"{what}: {os.fspath(path)} cannot be read: {error.strerror}.") from None
-
-
-def check_token(token: str, what: str) -> str:
-    """The token without space around it; InvalidSpec: it is none."""
-    token = token.strip()
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise InvalidSpec(f"{what}: it holds no token: one word is expected, as 'strata admin token create' prints it.")
-    return token
-
-
-class _ShowToken(grpc.AuthMetadataPlugin):  # type: ignore[misc]
-    """Shows a token with every call. A file is read at each call, so that a new token needs no new client."""
-
-    def __init__(self, token: str, file: str | os.PathLike[str] | None) -> None:
-        self._token, self._file = token, file
-
-    def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
-        if self._file is not None:
-            with contextlib.suppress(InvalidSpec):  # what was read last, where it cannot be read just now
-                self._token = check_token(read_file(self._file, "token_file").decode("ascii", "replace"), "token_file")
-        callback((("authorization", f"Bearer {self._token}"),), None)
-
-
-def channel_credentials(
-    ca: str | os.PathLike[str] | None,
-    cert: str | os.PathLike[str] | None,
-    key: str | os.PathLike[str] | None,
-    token: str | None,
-    token_file: str | os.PathLike[str] | None,
-) -> grpc.ChannelCredentials | None:
-    """Credentials out of PEM files and a token. None without an authority: nothing is encrypted then, and no token is sent."""
-    if bool(cert) != bool(key):
-        raise InvalidSpec("tls_cert and tls_key (STRATA_TLS_CERT, STRATA_TLS_KEY) go together: give both, or neither.")
-    if token and token_file:
-        raise InvalidSpec("token and token_file are both given. Keep one.")
-    if token_file:
-        token = read_file(token_file, "token_file").decode("ascii", "replace")
-    if token is not None:
-        token = check_token(token, "token_file" if token_file else "token")
-    if not ca:
-        if cert:
-            raise InvalidSpec("tls_cert is given without tls_ca (STRATA_TLS_CA). Name the file of the cluster's authority.")
-        return None
-    channel = grpc.ssl_channel_credentials(
-        root_certificates=read_file(ca, "tls_ca"),
-        private_key=read_file(key, "tls_key") if key else None,
-        certificate_chain=read_file(cert, "tls_cert") if cert else None,
-    )
-    if token is None:
-        return channel
-    return grpc.composite_channel_credentials(channel, grpc.metadata_call_credentials(_ShowToken(token, token_file)))
