@@ -84,6 +84,13 @@ TEST(JobTest, OnlyCausesThatARetryCanMend) {
   }
 }
 
+TEST(JobTest, CausesThatCanBeMendedAreKnown) {
+  EXPECT_FALSE(IsCause("never heard of"));
+  EXPECT_FALSE(IsCause(""));
+  for (const std::string_view cause : Causes()) EXPECT_TRUE(IsCause(cause)) << cause;
+  EXPECT_TRUE(IsCause("stalled"));
+}
+
 TEST(JobTest, BackoffDoublesUpToTheLongest) {
   const auto backoff = [](int32_t failures) { return Backoff(failures, absl::Seconds(1), absl::Minutes(1)); };
   EXPECT_EQ(backoff(1), absl::Seconds(1));
