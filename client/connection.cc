@@ -3,13 +3,15 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/base/rpc/credentials.h"
 
 namespace strata::client {
 namespace {
 
 constexpr int kLargestMessage = 64 << 20;
 
-std::shared_ptr<grpc::Channel> Open(const std::string& address) {
+std::shared_ptr<grpc::Channel> Open(const std::string& address, const Security& security) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kLargestMessage);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
@@ -17,25 +19,30 @@ std::shared_ptr<grpc::Channel> Open(const std::string& address) {
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20000);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  const auto credentials = base::ChannelCredentials(security.tls, [token = security.token] { return token; });
+  return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
 }  // namespace
 
-Connection::Connection(const std::string& address)
+Connection::Connection(const std::string& address, Security security)
     : address_(address),
-      channel_(Open(address)),
+      security_(std::move(security)),
+      channel_(Open(address_, security_)),
       experiments_(v1::ExperimentService::NewStub(channel_)),
       trials_(v1::TrialService::NewStub(channel_)),
       jobs_(v1::JobService::NewStub(channel_)),
       datasets_(v1::DatasetService::NewStub(channel_)),
       metrics_(v1::MetricService::NewStub(channel_)),
       artifacts_(v1::ArtifactService::NewStub(channel_)),
-      workers_(v1::WorkerService::NewStub(channel_)) {}
+      workers_(v1::WorkerService::NewStub(channel_)),
+      access_(v1::AccessService::NewStub(channel_)) {}
 
 absl::Status Connection::Explain(const grpc::Status& status) const {
   if (status.ok()) return absl::OkStatus();
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+    if (const std::string why = base::DiagnoseTls(address_, security_.tls, absl::Now()); !why.empty())
+      return absl::FailedPreconditionError(why);
     return absl::UnavailableError(
         absl::StrCat("No coordinator at ", address_, ". Start one with 'strata up', or name another with --address."));
   }

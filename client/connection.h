@@ -9,6 +9,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/security.h"
+#include "strata/v1/access_service.grpc.pb.h"
 #include "strata/v1/artifact_service.grpc.pb.h"
 #include "strata/v1/dataset_service.grpc.pb.h"
 #include "strata/v1/experiment_service.grpc.pb.h"
@@ -20,7 +22,7 @@ namespace strata::client {
 // Stubs of all services over one channel. Any number of threads may call.
 class Connection {
  public:
-  explicit Connection(const std::string& address);
+  explicit Connection(const std::string& address, Security security = {});
 
   const std::string& address() const { return address_; }
   v1::ExperimentService::Stub& experiments() const { return *experiments_; }
@@ -30,8 +32,10 @@ class Connection {
   v1::MetricService::Stub& metrics() const { return *metrics_; }
   v1::ArtifactService::Stub& artifacts() const { return *artifacts_; }
   v1::WorkerService::Stub& workers() const { return *workers_; }
+  v1::AccessService::Stub& access() const { return *access_; }
 
-  // The same code with a message for a person; UNAVAILABLE says how to start a coordinator.
+  // The same code with a message for a person; UNAVAILABLE says how to start a coordinator. FAILED_PRECONDITION: one is
+  // there, but TLS does not come about; says why.
   absl::Status Explain(const grpc::Status& status) const;
 
   // One unary call: Call(&TrialService::Stub::GetTrial, connection.trials(), request). 30 s at most.
@@ -70,6 +74,7 @@ class Connection {
   static void Pause();
 
   std::string address_;
+  Security security_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::ExperimentService::Stub> experiments_;
   std::unique_ptr<v1::TrialService::Stub> trials_;
@@ -78,6 +83,7 @@ class Connection {
   std::unique_ptr<v1::MetricService::Stub> metrics_;
   std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
   std::unique_ptr<v1::WorkerService::Stub> workers_;
+  std::unique_ptr<v1::AccessService::Stub> access_;
 };
 
 }  // namespace strata::client

@@ -28,4 +28,9 @@ std::string ResolveAddress(const std::string& given) {
   return "localhost:7070";
 }
 
+bool IsEmbedded(const std::string& given) {
+  return given.empty() && Environment("STRATA_ADDRESS").empty() &&
+         std::ifstream(HomePaths{StrataHome()}.address_file()).good();
+}
+
 }  // namespace strata::client

@@ -8,6 +8,9 @@ namespace strata::client {
 // STRATA_HOME, else ${XDG_DATA_HOME:-~/.local/share}/strata.
 std::string StrataHome();
 
+// Whether ResolveAddress takes the embedded cluster's.
+bool IsEmbedded(const std::string& given);
+
 // `given` (from --address), else STRATA_ADDRESS, else the address file of the embedded cluster, else localhost:7070.
 std::string ResolveAddress(const std::string& given);
 

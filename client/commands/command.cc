@@ -1,12 +1,38 @@
 #include "client/commands/command.h"
 
+#include <cstdlib>
+
 #include "absl/strings/str_split.h"
 #include "client/home.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace strata::client {
 
-Connection Context::Connect() const { return Connection(ResolveAddress(address)); }
+Connection Context::Connect() const {
+  const std::string to = ResolveAddress(address);
+  auto chosen = ResolveSecurity(security, to, IsEmbedded(address));
+  if (!chosen.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(chosen.status().message()).c_str());
+    std::exit(2);
+  }
+  return Connection(to, *std::move(chosen));
+}
+
+namespace {
+
+// Known to every command, and shown by 'strata --help' alone.
+void AddSecurity(CLI::App& command, SecurityFlags& flags, const std::string& group) {
+  command.add_option("--tls-ca", flags.tls_ca, "Authority that the coordinator's certificate is checked with (STRATA_TLS_CA)")
+      ->group(group);
+  command.add_option("--tls-cert", flags.tls_cert, "Own certificate, where one is used (STRATA_TLS_CERT)")->group(group);
+  command.add_option("--tls-key", flags.tls_key, "Its key (STRATA_TLS_KEY)")->group(group);
+  command.add_option("--token-file", flags.token_file, "File that holds the token (STRATA_TOKEN, STRATA_TOKEN_FILE)")
+      ->group(group);
+}
+
+}  // namespace
+
+void AddSecurityOptions(CLI::App& app, Context& context) { AddSecurity(app, context.security, "TLS"); }
 
 int ExitCode(const absl::Status& status) {
   switch (status.code()) {
@@ -30,6 +56,7 @@ CLI::App* AddCommand(CLI::App& parent, Context& context, const std::string& name
   CLI::App* command = parent.add_subcommand(name, what);
   command->add_option("--address", context.address,
                       "Coordinator, HOST:PORT. Else STRATA_ADDRESS, else the embedded cluster's, else localhost:7070");
+  AddSecurity(*command, context.security, "");
   if (!outputs.empty()) {
     command->add_option("--output", context.output, "Form of the answer: " + outputs)
         ->check(CLI::IsMember(std::vector<std::string>(absl::StrSplit(outputs, ','))));

@@ -15,10 +15,12 @@ namespace strata::client {
 
 struct Context {
   std::string address;           // --address; empty: resolved by ResolveAddress
+  SecurityFlags security;        // --tls-ca and the like
   std::string output = "table";  // --output
   std::function<absl::Status()> run;
 
   bool json() const { return output == "json"; }
+  // Ends the program with status 2 where certificates or the token cannot be used as they are.
   Connection Connect() const;
 };
 
@@ -28,6 +30,9 @@ int ExitCode(const absl::Status& status);
 // A subcommand with --address and --output. `examples` are lines of its help.
 CLI::App* AddCommand(CLI::App& parent, Context& context, const std::string& name, const std::string& what,
                      const std::vector<std::string>& examples, const std::string& outputs = "table,json");
+
+// --tls-ca and the like of the program itself.
+void AddSecurityOptions(CLI::App& app, Context& context);
 
 // `run` becomes what the program does when `command` is chosen.
 void OnRun(CLI::App* command, Context& context, std::function<absl::Status()> run);
@@ -58,6 +63,7 @@ void AddPlan(CLI::App& app, Context& context);
 void AddProbe(CLI::App& app, Context& context);
 void AddList(CLI::App& app, Context& context);
 void AddDescribe(CLI::App& app, Context& context);
+void AddTop(CLI::App& app, Context& context);
 void AddWatch(CLI::App& app, Context& context);
 void AddLogs(CLI::App& app, Context& context);
 void AddCancel(CLI::App& app, Context& context);
@@ -71,6 +77,10 @@ void AddCheckpoints(CLI::App& app, Context& context);
 void AddWorkers(CLI::App& app, Context& context);
 void AddWorkerCommands(CLI::App& workers, Context& context);  // of 'strata workers'
 void AddData(CLI::App& app, Context& context);
+void AddAdmin(CLI::App& app, Context& context);
+void AddAdminAudit(CLI::App& admin, Context& context);   // of 'strata admin'
+void AddAdminCerts(CLI::App& admin, Context& context);
+void AddAdminTokens(CLI::App& admin, Context& context);
 void AddGenerate(CLI::App& app, Context& context);
 void AddScore(CLI::App& app, Context& context);
 void AddSpec(CLI::App& app, Context& context);

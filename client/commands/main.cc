@@ -41,14 +41,15 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("strata ") + strata::Version() + " (" + strata::Commit() + ")");
   app.add_option("--address", context.address, "Coordinator, HOST:PORT");
   app.add_option("--output", context.output, "Form of the answer: table or json");
+  AddSecurityOptions(app, context);
   app.require_subcommand(1);
   app.footer(
       "\nBegin with 'strata up' and 'strata spec init'. 'strata COMMAND --help' shows examples.\n"
       "Names: an experiment is quickstart-1, a trial quickstart-1/t3, a job quickstart-1/t3/train.\n"
-      "Environment: STRATA_ADDRESS (coordinator), STRATA_HOME (embedded cluster).\n"
+      "Environment: STRATA_ADDRESS (coordinator), STRATA_HOME (embedded cluster), STRATA_TLS_CA, STRATA_TOKEN (docs/SECURITY.md).\n"
       "Exit status: 0 ok, 1 failed, 2 wrong usage or bad input, 3 no coordinator, 130 interrupted.");
-  for (const auto add : {AddUp, AddDown, AddSubmit, AddPlan, AddProbe, AddList, AddDescribe, AddWatch, AddLogs, AddCancel, AddHold, AddRelease, AddRetry,
-                         AddWait, AddMetrics, AddReport, AddCheckpoints, AddWorkers, AddData, AddGenerate, AddScore, AddSpec, AddCompletion}) {
+  for (const auto add : {AddUp, AddDown, AddSubmit, AddPlan, AddProbe, AddList, AddDescribe, AddTop, AddWatch, AddLogs, AddCancel, AddHold, AddRelease, AddRetry,
+                         AddWait, AddMetrics, AddReport, AddCheckpoints, AddWorkers, AddData, AddAdmin, AddGenerate, AddScore, AddSpec, AddCompletion}) {
     add(app, context);
   }
   try {

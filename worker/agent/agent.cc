@@ -155,6 +155,7 @@ absl::Status Agent::Register() {
     auto registration = coordinator_.Register(Known());
     if (registration.ok()) {
       lease_ = registration->lease;
+      state_.NoteSession(lease_);
       base::MutexLock lock(mutex_);
       register_again_ = false;
       for (const AttemptId& id : registration->stale) {
@@ -196,6 +197,7 @@ absl::Status Agent::Serve() {
     if (assignments.ok()) {
       if (!pauses.First()) spdlog::info("the coordinator answers again");
       stats_.connected = 1;
+      state_.NoteAnswer();
       pauses.Reset();
       generation = assignments->generation;
       Apply(*assignments);
@@ -285,6 +287,7 @@ bool Agent::Farewell() {
     }
   }
   const absl::Status left = coordinator_.Deregister();
+  state_.NoteEnd();
   if (!left.ok()) spdlog::warn("could not sign off: {}", std::string(left.message()));
   return true;
 }

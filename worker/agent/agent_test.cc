@@ -167,6 +167,15 @@ TEST_F(AgentTest, ATrainerThatDiedWhileNoAgentWatchedIsReported) {
   EXPECT_EQ(Ended().cause, "crashed");
 }
 
+TEST_F(AgentTest, AChunkThatArrivesDamagedIsSentAgain) {
+  coordinator_.spoiled_chunks = 2;
+  StartAgent();
+  Assign(Job(R"([["save", "final", 3, "weights"], )" FINISHED "]"));
+  EXPECT_EQ(Ended().outcome, "succeeded");
+  EXPECT_TRUE(coordinator_.With(
+      [&] { return coordinator_.uploads["checkpoint_final " + base::Sha256Hex("weights")].complete; }));
+}
+
 TEST_F(AgentTest, AnUploadGoesOnWhereItWasCutOff) {
   coordinator_.broken_chunks = 2;
   StartAgent();

@@ -109,6 +109,10 @@ absl::StatusOr<int64_t> FakeCoordinator::UploadChunk(const std::string& name, in
     upload.data.append(data.substr(0, data.size() / 2));
     return absl::UnavailableError("cut off");
   }
+  if (spoiled_chunks > 0) {
+    --spoiled_chunks;
+    return absl::DataLossError("damaged on its way");
+  }
   if (offset != static_cast<int64_t>(upload.data.size())) return absl::FailedPreconditionError("offset");
   upload.data.append(data);
   return static_cast<int64_t>(upload.data.size());

@@ -38,6 +38,7 @@ class FakeCoordinator final : public Coordinator {
   std::vector<std::string> finished;            // uploads in the order in which they ended, as "kind update"
   int64_t bytes_a_stream = 1 << 30;             // streams break off after so many
   int broken_chunks = 0;                        // so many chunks are lost with UNAVAILABLE
+  int spoiled_chunks = 0;                       // so many chunks arrive damaged
   int streams = 0, registrations = 0;
   bool left = false;
   absl::Status register_error;

@@ -2,7 +2,8 @@
 // memory.
 #include "worker/agent/gpus.h"
 
-#include <algorithm>
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <fstream>
 
@@ -14,8 +15,6 @@ namespace strata::agent {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
-using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr char kLibrary[] = STRATA_BINARY_DIR "/tests/fake_nvml.so";
@@ -213,6 +212,20 @@ TEST_F(GpusTest, ATrainerWithinItsMemoryIsLeftAlone) {
   StartAgent();
   Assign(Job(R"([["allocate", 40], ["sleep", 100], )" FINISHED "]"));
   EXPECT_EQ(Ended().outcome, "succeeded");
+}
+
+TEST_F(GpusTest, ALogStaysSmallOnDiskWhileTheCoordinatorIsAway) {
+  const std::string log = folder_ + "/log";
+  std::ofstream(log) << std::string(40 << 20, 'x') << "\nthe end\n";
+  coordinator_.away = true;
+  LogRelay relay(coordinator_, {kJob, 1}, {{0, log}}, true, folder_ + "/positions");
+  EXPECT_FALSE(relay.Step(false).ok());
+  struct stat info {};
+  ASSERT_EQ(::stat(log.c_str(), &info), 0);
+  EXPECT_LT(info.st_blocks * 512, 18 << 20);
+  EXPECT_EQ(info.st_size, (40 << 20) + 9);
+  EXPECT_THAT(LastLines(log, 1, 100), HasSubstr("the end"));
+  coordinator_.away = false;
 }
 
 TEST_F(GpusTest, TheKernelEndsATrainerBeforeTheAgent) {

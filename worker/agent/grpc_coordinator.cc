@@ -1,6 +1,7 @@
 #include "worker/agent/grpc_coordinator.h"
 
 #include <grpcpp/grpcpp.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "server/base/file.h"
+#include "server/base/rpc/credentials.h"
 #include "strata/v1/artifact_service.grpc.pb.h"
 #include "strata/v1/dataset_service.grpc.pb.h"
 #include "strata/v1/worker_service.grpc.pb.h"
@@ -20,6 +22,7 @@ namespace strata::agent {
 namespace {
 
 constexpr int kProtocol = 1;
+constexpr absl::Duration kBetweenDiagnoses = absl::Seconds(10);
 constexpr auto kCallTime = std::chrono::seconds(5);     // short: a fence must be obeyed within 10 s
 constexpr auto kStreamTime = std::chrono::minutes(30);  // a download goes on where it was cut off
 
@@ -66,8 +69,14 @@ struct GrpcCoordinator::Stubs {
   v1::DatasetService::Stub datasets;
 };
 
-GrpcCoordinator::GrpcCoordinator(std::string address, std::string address_file, Introduction introduction)
-    : address_(std::move(address)), address_file_(std::move(address_file)), introduction_(std::move(introduction)) {}
+GrpcCoordinator::GrpcCoordinator(std::string address, std::string address_file, Introduction introduction,
+                                 const Security& security)
+    : address_(std::move(address)),
+      address_file_(std::move(address_file)),
+      introduction_(std::move(introduction)),
+      tls_(security.tls),
+      credentials_(base::ChannelCredentials(
+          security.tls, security.token_file.empty() ? nullptr : base::TokenFromFile(security.token_file))) {}
 
 GrpcCoordinator::~GrpcCoordinator() = default;
 
@@ -87,7 +96,7 @@ std::shared_ptr<GrpcCoordinator::Stubs> GrpcCoordinator::Connect() {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
   connected_to_ = address;
-  stubs_ = std::make_shared<Stubs>(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+  stubs_ = std::make_shared<Stubs>(grpc::CreateCustomChannel(address, credentials_, arguments));
   return stubs_;
 }
 
@@ -101,12 +110,32 @@ absl::Status GrpcCoordinator::NoCoordinator() const {
       absl::StrCat("No coordinator's address in ", address_file_, ". Start one with 'strata up'."));
 }
 
+std::string GrpcCoordinator::WhyUnreachable(const std::string& address) {
+  const absl::Time now = absl::Now();
+  {
+    base::MutexLock lock(mutex_);
+    if (now - diagnosed_ < kBetweenDiagnoses) return diagnosis_;
+    diagnosed_ = now;  // the others go by what was found before
+  }
+  std::string why = base::DiagnoseTls(address, tls_, now);
+  base::MutexLock lock(mutex_);
+  if (!why.empty() && why != diagnosis_) spdlog::error("{}", why);
+  diagnosis_ = why;
+  return why;
+}
+
 absl::Status GrpcCoordinator::Convert(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
-    base::MutexLock lock(mutex_);
-    look_again_ = true;
-    return absl::UnavailableError(absl::StrCat("No coordinator at ", connected_to_, " (", status.error_message(), ")"));
+    std::string address;
+    {
+      base::MutexLock lock(mutex_);
+      look_again_ = true;
+      address = connected_to_;
+    }
+    const std::string why = WhyUnreachable(address);
+    return absl::UnavailableError(
+        why.empty() ? absl::StrCat("No coordinator at ", address, " (", status.error_message(), ")") : why);
   }
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
 }
@@ -362,7 +391,7 @@ absl::Status GrpcCoordinator::FinishUpload(const std::string& upload) {
   v1::FinishUploadRequest request;
   request.set_upload_id(upload);
   grpc::ClientContext context;
-  SetTime(context, std::chrono::minutes(2));  // it hashes the whole file
+  SetTime(context, std::chrono::minutes(1));  // it may check a large file piece by piece, none longer than half of this
   v1::Artifact response;
   return Convert(stubs->artifacts.FinishUpload(&context, request, &response));
 }

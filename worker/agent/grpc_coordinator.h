@@ -8,16 +8,24 @@
 #include <vector>
 
 #include "server/base/mutex.h"
+#include "server/base/tls/certificate.h"
 #include "worker/agent/coordinator.h"
 #include "worker/agent/slots.h"
 
 namespace grpc {
 class Channel;
+class ChannelCredentials;
 class ClientContext;
 class Status;
 }  // namespace grpc
 
 namespace strata::agent {
+
+// How the agent shows that it is the worker: by its certificate, or by a token in a file that is read anew at each call.
+struct Security {
+  base::TlsFiles tls;  // none: in the clear
+  std::string token_file;
+};
 
 struct Introduction {
   std::string name;  // without "workers/"
@@ -33,7 +41,7 @@ struct Introduction {
 class GrpcCoordinator final : public Coordinator {
  public:
   // One of `address` (host:port) and `address_file` is given.
-  GrpcCoordinator(std::string address, std::string address_file, Introduction introduction);
+  GrpcCoordinator(std::string address, std::string address_file, Introduction introduction, const Security& security = {});
   ~GrpcCoordinator() override;
 
   absl::StatusOr<Registration> Register(const std::vector<AttemptId>& attempts) override;
@@ -59,15 +67,21 @@ class GrpcCoordinator final : public Coordinator {
   std::string session() const;
   absl::Status NoCoordinator() const;
   absl::Status Convert(const grpc::Status& status);
+  // Why TLS does not come about, where that is it; looks once in a while, and logs what is new.
+  std::string WhyUnreachable(const std::string& address);
 
   const std::string address_, address_file_;
   const Introduction introduction_;
+  const base::TlsFiles tls_;
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   mutable base::Mutex mutex_;
   std::string connected_to_ ABSL_GUARDED_BY(mutex_);
   bool look_again_ ABSL_GUARDED_BY(mutex_) = true;
   std::shared_ptr<Stubs> stubs_ ABSL_GUARDED_BY(mutex_);
   std::string session_ ABSL_GUARDED_BY(mutex_);
   grpc::ClientContext* waiting_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of Synchronize
+  absl::Time diagnosed_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  std::string diagnosis_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace strata::agent

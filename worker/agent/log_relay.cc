@@ -20,11 +20,11 @@ constexpr int64_t kPieceBytes = 64 << 10;
 constexpr int64_t kMostBytes = 16 << 20;
 constexpr int64_t kKeptBytes = 256 << 10;
 
-void PunchOut(const std::string& path, int64_t until) {
+void PunchOut(const std::string& path, int64_t from, int64_t until) {
 #ifdef FALLOC_FL_PUNCH_HOLE
-  if (until <= 0) return;
+  if (until <= from) return;
   const base::FileDescriptor file = Open(path, O_WRONLY);
-  if (file.get() >= 0) (void)::fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, until);
+  if (file.get() >= 0) (void)::fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, until - from);
 #endif
 }
 
@@ -104,18 +104,20 @@ absl::Status LogRelay::Append(Reader& reader, const std::string& text, int64_t c
   }
   offset_ = *stands;
   reader.position = only_rank_ ? *stands : reader.position + consumed;
-  PunchOut(reader.source.path, reader.position - kKeptBytes);
+  PunchOut(reader.source.path, 0, reader.position - kKeptBytes);
   return absl::OkStatus();
 }
 
 absl::Status LogRelay::Step(bool ended) {
   bool all = true, moved = false;
   absl::Status status;
+  for (const Reader& reader : readers_) {
+    // Never relayed, as the pieces before it fill the attempt's share; room for one more, so that none is cut in two.
+    const int64_t from = offset_ >= kMostBytes ? 0 : kMostBytes + kPieceBytes;
+    PunchOut(reader.source.path, from, base::FileSize(reader.source.path) - kKeptBytes);
+  }
   for (Reader& reader : readers_) {
-    if (offset_ >= kMostBytes) {
-      PunchOut(reader.source.path, base::FileSize(reader.source.path) - kKeptBytes);
-      continue;
-    }
+    if (offset_ >= kMostBytes) break;
     int64_t consumed = 0;
     const std::string text = NextText(reader, ended, &consumed);
     if (consumed == 0) continue;

@@ -1,5 +1,6 @@
 // Relays what the trainers of an attempt write to standard error, and keeps the files small: what is relayed is punched
-// out of them, but for the last part. Of an attempt at most 16 MiB are relayed.
+// out of them, but for the last part. Of an attempt at most 16 MiB are relayed; what a file has beyond that is punched out
+// too, but for its end, so that it stays small while the coordinator is away.
 #pragma once
 
 #include <cstdint>

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "cmake/build_info.h"
+#include "server/base/rpc/credentials.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/devices.h"
 #include "worker/agent/gpus.h"
@@ -31,6 +32,9 @@ struct Flags {
   std::vector<std::string> detokenisers;
   DeviceFlags devices;
   int64_t memory_per_slot = 0;
+  Security security;
+  bool insecure = false;
+  bool health = false;
 };
 
 void Declare(CLI::App& app, Flags& flags) {
@@ -39,7 +43,7 @@ void Declare(CLI::App& app, Flags& flags) {
                               "File that holds the coordinator's address; read again when the connection is lost");
   address->excludes(file);
   app.add_option("--state-dir", flags.state_dir, "Folder for what must survive the agent")->required();
-  app.add_option("--name", flags.name, "Name of this worker: lower-case letters, digits, dots and hyphens")->required();
+  app.add_option("--name", flags.name, "Name of this worker: lower-case letters, digits, dots and hyphens");
   app.add_option("--device", flags.devices.device,
                  "gpu: a slot for each GPU; cpu: CPU slots; auto: GPUs where there are any and --slots is not given");
   app.add_option("--slots", flags.devices.slots,
@@ -60,10 +64,38 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--advertise-address", flags.advertise,
                  "Address under which other machines reach this one's trainers");
   app.add_option("--metrics-listen", flags.metrics, "HOST:PORT for /metrics, or none");
+  app.add_option("--tls-ca", flags.security.tls.ca, "Authority that the coordinator's certificate is checked with");
+  app.add_option("--tls-cert", flags.security.tls.cert, "This worker's certificate; read again when it changes");
+  app.add_option("--tls-key", flags.security.tls.key, "Its key");
+  app.add_option("--token-file", flags.security.token_file, "File of this worker's token, in place of a certificate");
+  app.add_flag("--insecure", flags.insecure, "Serve /metrics beyond this machine in the clear");
+  app.add_flag("--health", flags.health,
+               "Say by the exit status whether the agent of --state-dir is in touch with its coordinator, and end");
   app.set_version_flag("--version", std::string("strata-agent ") + strata::Version() + " (" + strata::Commit() + ")");
   app.footer(
       "SIGTERM: trainers write checkpoints and end, everything is acknowledged, the worker signs off.\n"
       "A second one: the agent ends at once and leaves its trainers to the next start.");
+}
+
+std::string WrongSecurity(const Flags& flags) {
+  const strata::base::TlsFiles& tls = flags.security.tls;
+  if (!flags.security.token_file.empty() && !tls.any()) {
+    return "--token-file: the token would go to the coordinator in the clear. Give its authority's file as --tls-ca.";
+  }
+  if (tls.any()) {
+    if (const absl::Status status = strata::base::CheckTlsFiles(tls, absl::Now()); !status.ok())
+      return std::string(status.message());
+  }
+  if (!flags.security.token_file.empty()) {
+    if (const auto token = strata::base::ReadTokenFile(flags.security.token_file); !token.ok())
+      return std::string(token.status().message());
+  }
+  const bool loopback = flags.metrics == "none" || flags.metrics.rfind("127.", 0) == 0 ||
+                        flags.metrics.rfind("localhost:", 0) == 0 || flags.metrics.rfind("[::1]", 0) == 0;
+  if (loopback || tls.identity() || flags.insecure) return "";
+  return "--metrics-listen " + flags.metrics +
+         " would serve other machines in the clear. Give --tls-cert, --tls-key and --tls-ca ('strata admin certs worker' "
+         "makes them), listen on 127.0.0.1, or add --insecure if the network is trusted.";
 }
 
 // What is wrong with the flags, as a sentence; empty: nothing.
@@ -71,12 +103,15 @@ std::string Wrong(const Flags& flags) {
   if (flags.coordinator.empty() == flags.address_file.empty()) {
     return "give the coordinator's address: --coordinator HOST:PORT or --address-file FILE.";
   }
+  if (flags.name.empty())
+    return "--name is missing: give this worker a name of lower-case letters, digits, dots and hyphens.";
   if (!std::regex_match(flags.name, std::regex("[a-z0-9][a-z0-9.-]*"))) {
     return "--name: \"" + flags.name + "\" is no name. Use lower-case letters, digits, dots and hyphens.";
   }
   if (flags.advertise.empty()) {
     return "--advertise-address: it is empty. Give this machine's address that the other workers reach.";
   }
+  if (const std::string wrong = WrongSecurity(flags); !wrong.empty()) return wrong;
   for (const std::string& detokeniser : flags.detokenisers) {
     const size_t equals = detokeniser.find('=');
     if (equals != std::string::npos && equals > 0 && equals + 1 < detokeniser.size()) continue;
@@ -140,6 +175,10 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (flags.health) {
+    const absl::Status status = StateDir::CheckSession(flags.state_dir, absl::Now());
+    return status.ok() ? 0 : Fail(1, std::string(status.message()));
+  }
   if (const std::string wrong = Wrong(flags); !wrong.empty()) return Fail(2, wrong);
   auto devices = ChooseDevices(flags.devices, std::getenv("CUDA_VISIBLE_DEVICES"));
   if (!devices.ok()) return Fail(2, std::string(devices.status().message()));
@@ -155,7 +194,7 @@ int main(int argc, char** argv) {
   std::unique_ptr<MetricsServer> metrics;
   std::string metrics_address;
   if (flags.metrics != "none") {
-    auto served = ServeMetrics(flags.metrics, stats, state->path());
+    auto served = ServeMetrics(flags.metrics, stats, state->path(), flags.security.tls);
     if (!served.ok()) return Fail(1, std::string(served.status().message()));
     metrics = *std::move(served);
     metrics_address = MetricsAddress(flags, metrics->port());
@@ -164,7 +203,8 @@ int main(int argc, char** argv) {
   GrpcCoordinator coordinator(
       flags.coordinator, flags.address_file,
       {flags.name, state->worker_uid(), slots, std::string(strata::Version()) + "+" + strata::Commit(), HostName(),
-       flags.advertise, metrics_address, [&watch](const Slot& slot) { return !watch || watch->Usable(slot.uuid); }});
+       flags.advertise, metrics_address, [&watch](const Slot& slot) { return !watch || watch->Usable(slot.uuid); }},
+      flags.security);
   auto* agent = new Agent(
       {.slots = slots,
        .trainer = {.program = flags.trainer, .advertise = flags.advertise, .detokenisers = flags.detokenisers},

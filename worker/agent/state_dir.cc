@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/base/ids.h"
@@ -23,6 +24,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+
+constexpr char kSession[] = "/session";
+constexpr absl::Duration kShortestSilence = absl::Seconds(10);  // that a health check objects to
 
 // experiments/e-1/trials/t1/jobs/train -> e-1.t1.train; whatever else a name holds becomes a hyphen.
 std::string JobKey(const std::string& job) {
@@ -189,6 +193,30 @@ std::vector<AttemptRecord> StateDir::Load() const {
     RemoveTree(entry.path().string());
   }
   return records;
+}
+
+void StateDir::NoteSession(absl::Duration lease) const {
+  // On a full disk it fails, and so says that not all is well.
+  (void)base::WriteFileAtomically(path_ + kSession, absl::StrCat(absl::ToDoubleSeconds(lease)));
+}
+
+void StateDir::NoteAnswer() const { ::utimensat(AT_FDCWD, (path_ + kSession).c_str(), nullptr, 0); }
+
+void StateDir::NoteEnd() const { ::unlink((path_ + kSession).c_str()); }
+
+absl::Status StateDir::CheckSession(const std::string& path, absl::Time now) {
+  struct stat file {};
+  const auto text = base::ReadFile(path + kSession);
+  double lease = 0;
+  if (!text.ok() || !absl::SimpleAtod(*text, &lease) || ::stat((path + kSession).c_str(), &file) != 0) {
+    return absl::UnavailableError(
+        absl::StrCat("No agent with the state folder ", path, " has a session with its coordinator."));
+  }
+  const absl::Duration silence = now - absl::TimeFromTimespec(file.st_mtim);
+  if (silence <= std::max(absl::Seconds(lease), kShortestSilence)) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("The coordinator has not answered the agent with the state folder ", path,
+                                             " for ", absl::FormatDuration(absl::Trunc(silence, absl::Seconds(1))),
+                                             "."));
 }
 
 void StateDir::Remove(const AttemptId& id) const {

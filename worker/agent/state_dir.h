@@ -2,6 +2,7 @@
 //
 //   worker_uid                      random, made once
 //   lock                            flock of the agent that runs
+//   session                         its lease in seconds; the file's time is when the coordinator last answered
 //   attempts/KEY/attempt.json       what runs: assignment, processes
 //   attempts/KEY/spec.json, rank-R.spool, rank-R.log, rank-R.collectives, out/ (EVALUATE and PROBE)
 //   jobs/KEY/out/                   --out of a TRAIN job: its checkpoints serve the next attempt
@@ -15,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/base/file.h"
 #include "worker/agent/coordinator.h"
 #include "worker/agent/process.h"
@@ -60,6 +62,15 @@ class StateDir {
   // All records found. Folders without a readable one are removed: nothing was ever started from them.
   std::vector<AttemptRecord> Load() const;
   void Remove(const AttemptId& id) const;
+  // A session with the coordinator has begun; it has answered, as it does several times a lease; the worker has signed
+  // off.
+  void NoteSession(absl::Duration lease) const;
+  void NoteAnswer() const;
+  void NoteEnd() const;
+  // Whether the agent of this state folder is in touch with its coordinator: it has answered within the lease, or 10 s.
+  // Else a sentence. For other processes: opens nothing.
+  static absl::Status CheckSession(const std::string& path, absl::Time now);
+
   // Folders of training jobs that nothing has touched for `days` and that `keep` does not name.
   void RemoveOldJobs(int days, const std::vector<std::string>& keep) const;
 

@@ -14,7 +14,7 @@
 namespace strata::agent {
 namespace {
 
-constexpr size_t kChunkBytes = 1 << 20;
+constexpr int64_t kChunkBytes = 4 << 20;
 constexpr int kMostSpoiled = 3;
 constexpr auto kPause = std::chrono::milliseconds(250);
 
@@ -151,15 +151,19 @@ absl::Status Uploader::SendOnce(const LocalFile& file, int fd) {
   if (!upload.ok()) return upload.status();
   if (upload->complete) return absl::OkStatus();
   std::string chunk;
+  int spoiled = 0;
   int64_t offset = upload->offset;
   while (offset < file.file.bytes) {
     if (stopping()) return absl::CancelledError("stopped");
-    chunk.resize(std::min<int64_t>(kChunkBytes, file.file.bytes - offset));
+    chunk.resize(static_cast<size_t>(std::min(kChunkBytes, file.file.bytes - offset)));
     const ssize_t n = ::pread(fd, chunk.data(), chunk.size(), offset);
     if (n < 0) return base::FileError(errno, "read", file.path);
     if (n == 0) return absl::DataLossError(absl::StrCat(file.path, " is shorter than its checkpoint event says"));
     const auto acknowledged = coordinator_.UploadChunk(upload->id, offset, {chunk.data(), static_cast<size_t>(n)});
+    // Damaged on its way: what is on disk here is sent again.
+    if (acknowledged.status().code() == absl::StatusCode::kDataLoss && ++spoiled < kMostSpoiled) continue;
     if (!acknowledged.ok()) return acknowledged.status();
+    spoiled = 0;
     if (*acknowledged <= offset) return absl::InternalError("the coordinator acknowledges no bytes of a chunk");
     stats_.upload_bytes += *acknowledged - offset;
     offset = *acknowledged;
