@@ -22,6 +22,7 @@ def failed(cluster, name):
     cluster.strata("cancel", experiment)
     cluster.wait(experiment)
     print(f"{name}: {end}")
+    assert "\n" not in end[3], "not one sentence"
     return end
 
 
