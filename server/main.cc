@@ -11,6 +11,7 @@
 #include "server/base/file.h"
 #include "server/base/spec/registry.h"
 #include "server/service/first_token.h"
+#include "server/service/health.h"
 #include "server/service/server.h"
 
 namespace {
@@ -45,6 +46,8 @@ int main(int argc, char** argv) {
   app.add_flag("--create-admin-token", create_admin_token,
                "Make the token \"root\" of role admin anew, print its secret, and end; no coordinator may run on the folder");
   app.add_flag("--insecure", options.insecure, "Listen beyond this machine though nothing is encrypted or checked");
+  bool health = false;
+  app.add_flag("--health", health, "Say by the exit status whether a coordinator serves on the folder, and end");
   app.set_version_flag("--version", std::string(strata::Version()) + " (" + strata::Commit() + ")");
   CLI11_PARSE(app, argc, argv);
 
@@ -62,6 +65,10 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
+  if (health) {
+    const absl::Status status = strata::service::CheckServing(options.data_dir);
+    return status.ok() ? 0 : Fail(status);
+  }
   if (create_admin_token) {
     const auto secret = strata::service::CreateAdminToken(options.data_dir);
     if (!secret.ok()) return Fail(secret.status());
@@ -76,6 +83,10 @@ int main(int argc, char** argv) {
   if (!address_file.empty()) {
     const absl::Status status = strata::base::WriteFileAtomically(address_file, (*server)->address() + "\n");
     if (!status.ok()) return Fail(status);
+  }
+  if (const absl::Status noted = strata::service::NoteServing(options.data_dir, (*server)->address(), options.tls);
+      !noted.ok()) {
+    spdlog::warn("--health will not find this coordinator: {}", std::string(noted.message()));
   }
   spdlog::info("serving on {} ({}) metrics={} data={} version={}", (*server)->address(),
                options.tls.any() ? "TLS" : "in the clear",
