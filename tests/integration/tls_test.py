@@ -164,7 +164,7 @@ def check_certificates(cluster):
         result = subprocess.run([cluster.program("server/strata-coordinator"), "--data-dir", str(cluster.home / "second"), "--listen", "127.0.0.1:0",
                                  "--metrics-listen", "none", *cluster.tls("coordinator", expired)], capture_output=True, text=True, timeout=20)
         refused(result, 1, sentence)
-    with serve_once(lambda connection: connection.close()) as listener:
+    with serve_once(lambda connection: (connection.recv(4096), connection.sendall(b"\0\0\0\4\0\0\0\0\0"))) as listener:  # as gRPC does in the clear
         refused(cluster.strata("list", "--address", f"127.0.0.1:{listener.getsockname()[1]}", check=False), 1, "does not speak TLS")
     result = subprocess.run([cluster.program("server/strata-coordinator"), "--data-dir", str(cluster.home / "second"), "--listen", "0.0.0.0:0"],
                             capture_output=True, text=True, timeout=20)

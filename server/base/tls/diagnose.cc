@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "server/base/file.h"
 #include "server/base/tls/certificate.h"
 #include "server/base/tls/openssl.h"
@@ -16,6 +17,7 @@ using namespace tls;  // NOLINT: this folder's own
 namespace {
 
 constexpr int kSeconds = 2;  // that each step may take
+constexpr absl::Duration kBetweenLooks = absl::Milliseconds(200);
 
 struct Address {
   std::string host, port;
@@ -122,12 +124,7 @@ void NamePeer(SSL* ssl, const std::string& host) {
   SSL_set_tlsext_host_name(ssl, host.c_str());
 }
 
-}  // namespace
-
-std::string DiagnoseTls(const std::string& address, const TlsFiles& files, absl::Time now) {
-  if (files.any()) {
-    if (const absl::Status status = CheckTlsFiles(files, now); !status.ok()) return std::string(status.message());
-  }
+std::string Look(const std::string& address, const TlsFiles& files, absl::Time now) {
   const Address where = Split(address);
   const FileDescriptor socket = Dial(where);
   if (socket.get() < 0) return "";
@@ -151,8 +148,22 @@ std::string DiagnoseTls(const std::string& address, const TlsFiles& files, absl:
   if (!files.any()) return "";
   if (error != X509_V_OK) return ExplainPeer(address, files, error, refused.get(), now);
   if (said.find("alert") != std::string::npos && files.identity()) return ExplainRefusal(address, files, said, now);
-  return absl::StrCat("What answers at ", address, " does not speak TLS", said.empty() ? "" : absl::StrCat(" (", said, ")"),
-                      ". Start it with --tls-cert, or leave --tls-ca away if the network is trusted.");
+  // What is no record of TLS was said by something else; a connection that only ends says nothing.
+  if (said.find("wrong version") == std::string::npos && said.find("http request") == std::string::npos) return "";
+  return absl::StrCat("What answers at ", address, " does not speak TLS (", said,
+                      "). Start it with --tls-cert, or leave --tls-ca away if the network is trusted.");
+}
+
+}  // namespace
+
+std::string DiagnoseTls(const std::string& address, const TlsFiles& files, absl::Time now) {
+  if (files.any()) {
+    if (const absl::Status status = CheckTlsFiles(files, now); !status.ok()) return std::string(status.message());
+  }
+  if (Look(address, files, now).empty()) return "";
+  // One that is just being ended may look like one that refuses. It is gone by now.
+  absl::SleepFor(kBetweenLooks);
+  return Look(address, files, now);
 }
 
 }  // namespace strata::base
