@@ -19,6 +19,10 @@ class Failed(Exception):
     """One sentence on what went wrong."""
 
 
+class Absent(Failed):
+    """The machine lacks what the test needs."""
+
+
 def call(*command, timeout=600, environment=None, **settings):
     """What a command prints; Failed with its last words."""
     words = [str(word) for word in command]
@@ -45,7 +49,7 @@ def compose_program():
         return ["docker-compose"]
     if answers("docker", "compose", "version"):
         return ["docker", "compose"]
-    raise Failed("neither docker-compose nor `docker compose` is installed")
+    raise Absent("neither docker-compose nor `docker compose` is installed")
 
 
 def say(text):
@@ -60,11 +64,11 @@ class Engine:
 
     def __enter__(self):
         if not shutil.which("docker"):
-            raise Failed("docker is not installed")
+            raise Absent("docker is not installed")
         if answers("docker", "version"):
             return self
         if os.geteuid() != 0 or not shutil.which("dockerd"):
-            raise Failed("no container engine answers at the default socket, and none can be started: that takes root and dockerd")
+            raise Absent("no container engine answers at the default socket, and none can be started: that takes root and dockerd")
         self.log = tempfile.NamedTemporaryFile(prefix="strata-dockerd-", suffix=".log", delete=False)
         say(f"starting dockerd; its log is {self.log.name}")
         self.process = subprocess.Popen(["dockerd"], stdout=self.log, stderr=self.log, start_new_session=True)
