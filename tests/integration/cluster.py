@@ -168,7 +168,7 @@ class Cluster:
 
     def await_workers(self, *names):
         """Until these have signed on."""
-        listed = lambda: {line.split()[0] for line in self.strata("workers").stdout.splitlines() if " READY " in line + " "}
+        listed = lambda: {line.split()[0] for line in self.strata("workers", check=False).stdout.splitlines() if " READY " in line + " "}
         until(lambda: set(names) <= listed(), 20, f"workers {', '.join(names)}")
 
     def kill(self, pid, sign=signal.SIGKILL):
