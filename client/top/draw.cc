@@ -18,21 +18,22 @@ struct Hint {
   const char* does;
 };
 
-std::vector<Hint> HintsOf(Page page) {
-  switch (page) {
+// All of them fit in kLeastColumns.
+std::vector<Hint> HintsOf(const View& view) {
+  switch (view.page) {
     case Page::kExperiments:
       return {{"jk", "move"}, {"enter", "open"}, {"c", "cancel"}, {"w", "workers"}, {"?", "help"}, {"q", "quit"}};
     case Page::kBoard:
-      return {{"hjkl", "move"}, {"enter", "trial"}, {"tab", "board"},   {"c", "cancel"}, {"r", "retry"},
-              {"L", "logs"},    {"w", "workers"},   {"e", "list"},      {"?", "help"},   {"q", "quit"}};
+      return {{"hjkl", "move"}, {"enter", "trial"}, {"c", "cancel"}, {"r", "retry"}, {"L", "logs"},
+              {"w", "workers"}, {"?", "help"},      {"q", "quit"}};
     case Page::kTrial:
       return {{"esc", "back"}, {"tab", "next trial"}, {"c", "cancel"}, {"r", "retry"},
               {"l", "logs"},   {"w", "workers"},      {"?", "help"},   {"q", "quit"}};
     case Page::kWorkers:
       return {{"esc", "back"}, {"jk", "move"}, {"tab", "next worker"}, {"enter", "trial"}, {"?", "help"}, {"q", "quit"}};
     case Page::kLogs:
-      return {{"esc", "back"}, {"jk", "scroll"}, {"G", "follow"},  {"tab", "next job"}, {"c", "cancel"},
-              {"r", "retry"},  {"w", "workers"}, {"?", "help"},    {"q", "quit"}};
+      return {{"esc", "back"}, {"jk", "scroll"}, {"G", "follow"}, {"tab", "job"}, {"c", "cancel"},
+              {"r", "retry"},  {"?", "help"},    {"q", "quit"}};
   }
   return {};
 }
@@ -40,7 +41,7 @@ std::vector<Hint> HintsOf(Page page) {
 void DrawFoot(const View& view, Screen& screen) {
   const size_t row = screen.rows() - 1;
   size_t column = 1;
-  for (const Hint& hint : HintsOf(view.page)) {
+  for (const Hint& hint : HintsOf(view)) {
     column = screen.Put(row, column, hint.key, Style::kKey) + 1;
     column = screen.Put(row, column, hint.does, Style::kDim) + 2;
   }
@@ -87,14 +88,13 @@ void DrawHead(const Knowledge& known, const View& view, const Light& light, Scre
   if (column + 2 + slots.size() < right) screen.Put(0, right - slots.size() - 2, slots, Style::kDim);
   if (known.away()) {
     screen.PutFit(1, 1,
-                  absl::StrCat(light.signs.failed, " The coordinator at ", known.address, " does not answer since ",
-                               absl::FormatTime("%H:%M:%S", known.away_since, light.zone), "; trying again."),
+                  absl::StrCat(light.signs.failed, " The coordinator does not answer since ",
+                               absl::FormatTime("%H:%M:%S", known.away_since, light.zone), "; trying again (", known.address, ")."),
                   Style::kNotice, screen.columns() - 1, light.signs);
   } else if (view.page != Page::kExperiments && view.page != Page::kWorkers && !known.experiment.name().empty()) {
     const v1::Experiment& experiment = known.experiment;
     screen.PutFit(1, 1,
-                  absl::StrCat(view.page == Page::kBoard ? "" : ShortName(experiment.name()) + ": ", experiment.trials(),
-                               experiment.trials() == 1 ? " trial: " : " trials: ", StateCounts(experiment)),
+                  absl::StrCat(experiment.trials(), experiment.trials() == 1 ? " trial: " : " trials: ", StateCounts(experiment)),
                   Style::kText, screen.columns() - 1, light.signs);
   }
 }
@@ -147,10 +147,10 @@ void DrawExperiments(const Knowledge& known, const View& view, const Light& ligh
     screen.Put(kTop, 1, "No experiments yet. 'strata spec init' prints one to begin with, 'strata submit' starts it.");
     return;
   }
-  constexpr size_t kName = 3, kTrials = 30, kDone = 39, kStates = 45;
-  const size_t submitted = screen.columns() - 18;
-  const std::array<std::pair<size_t, const char*>, 5> titles = {
-      {{kName, "EXPERIMENT"}, {kTrials, "TRIALS"}, {kDone, "DONE"}, {kStates, "BY STATE"}, {submitted, "SUBMITTED"}}};
+  constexpr size_t kName = 3, kTrials = 27, kStates = 35, kTime = 11;
+  const size_t submitted = screen.columns() - 1 - kTime;
+  const std::array<std::pair<size_t, const char*>, 4> titles = {
+      {{kName, "EXPERIMENT"}, {kTrials, "TRIALS"}, {kStates, "BY STATE"}, {submitted, "SUBMITTED"}}};
   for (const auto& [column, title] : titles) screen.Put(kTop, column, title, Style::kDim);
   const size_t shown = Bottom(screen) - kTop - 1;
   const size_t first = FirstShown(view.chosen, shown, known.experiments.size());
@@ -161,17 +161,16 @@ void DrawExperiments(const Knowledge& known, const View& view, const Light& ligh
     if (!experiment.done()) screen.Put(row, 1, light.signs.running, style);
     screen.PutFit(row, kName, ShortName(experiment.name()), style, kTrials - 1, light.signs);
     screen.Put(row, kTrials, absl::StrFormat("%6d", experiment.trials()), style);
-    screen.Put(row, kDone, experiment.done() ? "yes" : "no", style);
     screen.PutFit(row, kStates, StateCounts(experiment), style, submitted - 1, light.signs);
-    screen.Put(row, submitted, absl::FormatTime("%Y-%m-%d %H:%M", absl::FromUnixSeconds(experiment.create_time().seconds()), light.zone), style);
+    screen.Put(row, submitted, absl::FormatTime("%m-%d %H:%M", absl::FromUnixSeconds(experiment.create_time().seconds()), light.zone), style);
     if (i == view.chosen) screen.Select(row, 1, screen.columns() - 1);
   }
 }
 
 void DrawHelp(const Light& light, Screen& screen) {
   static constexpr const char* kLines[] = {
-      "arrows, hjkl    move; on the page of a trial the one before or after, in a log scroll",
-      "g G, page keys  to the beginning, to the end (in a log: follow it), by ten lines",
+      "arrows, hjkl    move; from trial to trial; scroll a log",
+      "g G, page keys  to the beginning, to the end (follow a log), by ten lines",
       "enter           open: an experiment, a trial, the trial that holds a slot",
       "tab, shift-tab  the next or last board, trial, worker, or job's log",
       "esc             back",

@@ -95,6 +95,15 @@ void DrawNorms(const Measured& measured, const Light& light, Area area, Screen& 
   }
 }
 
+// Title, stacks' names, a row a layer, updates.
+size_t RowsOfMap(const Measured& measured) {
+  size_t layers = 1;
+  for (const auto& [stack, rows] : measured.gradient_norms) {
+    if (!rows.values.empty()) layers = std::max(layers, rows.values.back().size());
+  }
+  return layers + 3;
+}
+
 }  // namespace
 
 void DrawTrial(const Knowledge& known, const View& view, const Light& light, Screen& screen) {
@@ -109,7 +118,8 @@ void DrawTrial(const Knowledge& known, const View& view, const Light& light, Scr
     screen.Put(top, 1, known.away() ? "" : "Asking for its measurements.", Style::kDim);
     return;
   }
-  const size_t columns = screen.columns() - 2, curve = left / 2;
+  // The map needs no more than a row a layer; what it leaves is the curve's.
+  const size_t columns = screen.columns() - 2, curve = left - std::min(left - left / 2, RowsOfMap(known.measured));
   DrawLoss(known.measured, light, {top, 1, curve, columns}, screen);
   DrawNorms(known.measured, light, {top + curve, 1, left - curve, columns}, screen);
 }

@@ -55,13 +55,13 @@ TEST(CurveTest, RunsFromTheFirstToTheLastValue) {
   Screen screen(7, 30);
   DrawCurve(line, {}, Signs::Ascii(), {0, 0, 7, 30}, screen);
   EXPECT_EQ(screen.Text(),
-            " 10.000|'...\n"
-            "       |   ''..\n"
-            "  8.000|      '''..\n"
-            "       |          ''..\n"
-            "       |             ''..\n"
-            "  5.000|                 '...\n"
-            "        0            update 100\n");
+            " 10.000|':..\n"
+            "       |   '':..\n"
+            "  8.000|       '':..\n"
+            "       |           '':..\n"
+            "       |               '':..\n"
+            "  5.000|                   '':\n"
+            "        0           update 100\n");
 }
 
 TEST(CurveTest, ConstantAndEmptyCurvesAreNoTrouble) {
@@ -98,7 +98,7 @@ TEST(HeatTest, ManyLayersAndUpdatesShareCells) {
   }
   Screen screen(8, 24);
   DrawHeat("encoder", rows, RangeOf({&rows}), Signs::Ascii(), {0, 0, 8, 24}, screen);
-  EXPECT_THAT(screen.Text(), testing::HasSubstr("100 ..:::--===++**##%%@@"));
+  EXPECT_THAT(screen.Text(), testing::HasSubstr("100 ..::---==++**###%%@@"));
   EXPECT_THAT(screen.Text(), testing::HasSubstr("    0              49900\n"));
 }
 
