@@ -10,9 +10,9 @@ namespace strata::service {
 namespace {
 
 void Send(mg_connection* connection, const char* status, const Page& page, bool body) {
-  const std::string head =
-      absl::StrCat("HTTP/1.1 ", status, "\r\nContent-Type: ", page.content_type,
-                   "\r\nContent-Length: ", page.body.size(), "\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n");
+  const std::string head = absl::StrCat("HTTP/1.1 ", status, "\r\nContent-Type: ", page.content_type,
+                                        "\r\nContent-Length: ", page.body.size(),
+                                        "\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n");
   mg_write(connection, head.data(), head.size());
   if (body) mg_write(connection, page.body.data(), page.body.size());
 }
@@ -65,7 +65,8 @@ int Pages::Answer(mg_connection* connection, void* pages) {
   if (found == known.end()) {
     std::string there;
     for (const auto& [path, make] : known) absl::StrAppend(&there, " ", path);
-    Send(connection, "404 Not Found", Sentence(absl::StrCat("There is no such page. There are:", there)), method == "GET");
+    Send(connection, "404 Not Found", Sentence(absl::StrCat("There is no such page. There are:", there)),
+         method == "GET");
     return 404;
   }
   Send(connection, "200 OK", found->second(), method == "GET");
