@@ -87,7 +87,8 @@ absl::Status CheckServing(const std::string& data_dir) {
   grpc::GenericStub stub(*channel);
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kPatience);
-  const grpc::ByteBuffer request;
+  const grpc::Slice nothing;
+  const grpc::ByteBuffer request(&nothing, 1);  // of no slices it would be no message
   grpc::ByteBuffer response;
   grpc::CompletionQueue queue;
   grpc::Status status;
