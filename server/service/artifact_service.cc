@@ -21,6 +21,9 @@ namespace {
 
 constexpr int64_t kLargestArtifact = int64_t{1} << 40;
 constexpr size_t kLongestKind = 128;
+constexpr size_t kMostArrivals = 1024;
+// After a restart the file is hashed again, in no call for longer than its caller waits.
+constexpr absl::Duration kCatchUpWithChunk = absl::Seconds(2), kCatchUpAtEnd = absl::Seconds(20);
 
 absl::Status CheckRequest(const v1::StartUploadRequest& request) {
   const std::string& kind = request.kind();
@@ -146,26 +149,70 @@ absl::StatusOr<int64_t> ArtifactService::Take(const v1::UploadChunkRequest& requ
     return absl::DataLossError(
         absl::StrCat("The chunk at ", request.offset(), " was damaged on its way. Send it again."));
   }
-  const std::string path = folder_.upload((*upload)->id);
+  const std::shared_ptr<Arrival> held = ArrivalOf((*upload)->id);
+  Arrival& arrival = *held;
+  base::MutexLock lock(arrival.mutex);
+  if (absl::Status status = Write(**upload, request, arrival); !status.ok()) return status;
+  return request.offset() + size;
+}
+
+absl::Status ArtifactService::Write(const store::Upload& upload, const v1::UploadChunkRequest& request,
+                                    Arrival& arrival) {
+  const std::string path = folder_.upload(upload.id);
+  const auto size = static_cast<int64_t>(request.data().size());
   const int64_t stands = base::FileSize(path);
   if (request.offset() != stands) {
     return absl::FailedPreconditionError(
         absl::StrCat("offset is ", request.offset(), ", but the upload stands at ", stands, ". Go on from there."));
   }
-  if (stands + size > (*upload)->bytes) {
+  if (stands + size > upload.bytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat("The chunk ends at ", stands + size, ", beyond the ", (*upload)->bytes, " bytes announced."));
+        absl::StrCat("The chunk ends at ", stands + size, ", beyond the ", upload.bytes, " bytes announced."));
   }
   auto file = base::OpenFile(path, O_WRONLY);
   if (!file.ok()) return file.status();
   absl::Status status = base::WriteAt(*file, request.data(), stands, path);
+  if (status.ok()) {
+    // The disk begins while the chunk is hashed.
+    (void)::sync_file_range(file->get(), stands, size, SYNC_FILE_RANGE_WRITE);
+    if (arrival.hashed < stands) status = CatchUp(path, stands, absl::Now() + kCatchUpWithChunk, arrival);
+    if (status.ok() && arrival.hashed == stands) {
+      arrival.hash.Update(request.data());
+      arrival.hashed += size;
+    }
+  }
   if (status.ok()) status = base::SyncFile(*file, path);
   if (!status.ok()) {
     // What came through half is not acknowledged, so it must not count.
+    Forget(upload.id);
     if (ftruncate(file->get(), stands) != 0) return base::FileError(errno, "cut back", path);
-    return status;
   }
-  return stands + size;
+  return status;
+}
+
+absl::Status ArtifactService::CatchUp(const std::string& path, int64_t until, absl::Time deadline, Arrival& arrival) {
+  auto file = base::OpenFile(path, O_RDONLY);
+  if (!file.ok()) return file.status();
+  while (arrival.hashed < until && absl::Now() < deadline) {
+    const auto data = base::ReadAt(*file, arrival.hashed, std::min(until - arrival.hashed, kLargestChunk), path);
+    if (!data.ok()) return data.status();
+    if (data->empty()) return absl::InternalError(absl::StrCat(path, " has become shorter."));
+    arrival.hash.Update(*data);
+    arrival.hashed += static_cast<int64_t>(data->size());
+  }
+  return absl::OkStatus();
+}
+
+std::shared_ptr<ArtifactService::Arrival> ArtifactService::ArrivalOf(const std::string& upload_id) {
+  base::MutexLock lock(mutex_);
+  if (const auto known = arrivals_.find(upload_id); known != arrivals_.end()) return known->second;
+  if (arrivals_.size() >= kMostArrivals) arrivals_.clear();  // most are of attempts that are long gone
+  return arrivals_[upload_id] = std::make_shared<Arrival>();
+}
+
+void ArtifactService::Forget(const std::string& upload_id) {
+  base::MutexLock lock(mutex_);
+  arrivals_.erase(upload_id);
 }
 
 grpc::Status ArtifactService::UploadChunk(grpc::ServerContext*, const v1::UploadChunkRequest* request,
@@ -173,6 +220,17 @@ grpc::Status ArtifactService::UploadChunk(grpc::ServerContext*, const v1::Upload
   const auto offset = Take(*request);
   if (offset.ok()) response->set_offset(*offset);
   return ToGrpc(offset.status());
+}
+
+absl::Status ArtifactService::Drop(const store::Upload& upload, const std::string& path, const std::string& hash) {
+  unlink(path.c_str());
+  const absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
+    change.Write(store::EraseUpload{upload.id});
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return status;
+  return absl::DataLossError(absl::StrCat("What arrived of ", upload.file_name, " has the hash ", hash, ", not ",
+                                          upload.sha256, "; it was dropped. Send it again from the beginning."));
 }
 
 absl::StatusOr<store::Artifact> ArtifactService::Keep(const store::Upload& upload) {
@@ -186,18 +244,20 @@ absl::StatusOr<store::Artifact> ArtifactService::Keep(const store::Upload& uploa
     return absl::FailedPreconditionError(
         absl::StrCat("The upload stands at ", size, " of ", upload.bytes, " bytes. Send the rest."));
   }
-  const auto hash = base::Sha256OfFile(path);
-  if (!hash.ok()) return hash.status();
-  if (*hash != upload.sha256 || size != upload.bytes) {
-    unlink(path.c_str());
-    const absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
-      change.Write(store::EraseUpload{upload.id});
-      return absl::OkStatus();
-    });
-    if (!status.ok()) return status;
-    return absl::DataLossError(absl::StrCat("What arrived of ", upload.file_name, " has the hash ", *hash, ", not ",
-                                            upload.sha256, "; it was dropped. Send it again from the beginning."));
+  std::string hash;
+  {
+    const std::shared_ptr<Arrival> held = ArrivalOf(upload.id);
+    Arrival& arrival = *held;
+    base::MutexLock lock(arrival.mutex);
+    if (absl::Status status = CatchUp(path, size, absl::Now() + kCatchUpAtEnd, arrival); !status.ok()) return status;
+    if (arrival.hashed < size) {
+      return absl::UnavailableError(absl::StrCat("Is still checking ", upload.file_name, ": ", arrival.hashed, " of ",
+                                                 size, " bytes so far. Finish it again."));
+    }
+    Forget(upload.id);
+    hash = arrival.hash.HexDigest();
   }
+  if (hash != upload.sha256 || size != upload.bytes) return Drop(upload, path, hash);
   if (absl::Status status = base::MakeFolders(std::filesystem::path(to).parent_path().string()); !status.ok())
     return status;
   if (path != to) {

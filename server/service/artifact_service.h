@@ -1,10 +1,15 @@
 // ArtifactService of proto/strata/v1/artifact_service.proto. An upload is a file that grows: where it stands is its
-// length, so it goes on after any crash. Every chunk is synced before it is acknowledged.
+// length, so it goes on after any crash. Every chunk is synced before it is acknowledged, and hashed as it comes; after
+// a restart of the coordinator the hash is caught up with from the file, a piece at a time.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "server/base/mutex.h"
+#include "server/base/sha256.h"
 #include "server/service/access.h"
 #include "server/service/checkpoints.h"
 #include "server/service/coordinator.h"
@@ -13,7 +18,7 @@
 
 namespace strata::service {
 
-inline constexpr int64_t kLargestChunk = 1 << 20;
+inline constexpr int64_t kLargestChunk = 4 << 20;
 
 // Names the job, attempt and content, so that the same file of the same attempt has the same name.
 std::string ArtifactName(const store::Upload& upload);
@@ -33,10 +38,25 @@ class ArtifactService final : public v1::ArtifactService::Service {
                             grpc::ServerWriter<v1::ReadArtifactResponse>*) override;
 
  private:
+  // What is known of an upload beside its file; made anew from the file when it is not there.
+  struct Arrival {
+    base::Mutex mutex;  // one call at a time on an upload: a sender may repeat one that is still worked on
+    base::Sha256 hash ABSL_GUARDED_BY(mutex);
+    int64_t hashed ABSL_GUARDED_BY(mutex) = 0;  // bytes
+  };
+
   absl::Status Start(const v1::StartUploadRequest& request, v1::StartUploadResponse& response);
   absl::StatusOr<int64_t> Take(const v1::UploadChunkRequest& request);
   absl::StatusOr<store::Artifact> Finish(const std::string& upload_id);
+  absl::Status Write(const store::Upload& upload, const v1::UploadChunkRequest& request, Arrival& arrival)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(arrival.mutex);
+  // Hashes what the file at `path` has beyond what is hashed, up to `until`, or as long as there is time.
+  static absl::Status CatchUp(const std::string& path, int64_t until, absl::Time deadline, Arrival& arrival)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(arrival.mutex);
+  std::shared_ptr<Arrival> ArrivalOf(const std::string& upload_id);
+  void Forget(const std::string& upload_id);
   absl::StatusOr<store::Artifact> Keep(const store::Upload& upload);
+  absl::Status Drop(const store::Upload& upload, const std::string& path, const std::string& hash);
   absl::Status CheckLives(const std::string& job, int32_t attempt);
   absl::StatusOr<store::Artifact> Find(const std::string& name);
   // What any attempt of the job has left of this kind and content.
@@ -46,6 +66,8 @@ class ArtifactService final : public v1::ArtifactService::Service {
   const Access& access_;
   Checkpoints& checkpoints_;
   const DataFolder& folder_;
+  base::Mutex mutex_;
+  std::map<std::string, std::shared_ptr<Arrival>> arrivals_ ABSL_GUARDED_BY(mutex_);  // by upload
 };
 
 }  // namespace strata::service
