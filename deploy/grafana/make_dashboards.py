@@ -101,12 +101,12 @@ def place(panels):
     return panels
 
 
-def dashboard(uid, title, description, panels, variables=(), since="now-3h", links=True):
+def dashboard(uid, title, description, panels, variables=()):
     others = [{"title": "Strata", "type": "dashboards", "tags": ["strata"], "asDropdown": True, "icon": "external link",
                "includeVars": True, "keepTime": True, "targetBlank": False, "tooltip": "", "url": ""}]
     return {"uid": uid, "title": title, "description": description, "tags": ["strata"], "timezone": "browser", "editable": False,
-            "graphTooltip": 1, "schemaVersion": 39, "refresh": "30s", "time": {"from": since, "to": "now"},
-            "timepicker": {}, "fiscalYearStartMonth": 0, "annotations": {"list": []}, "links": others if links else [],
+            "graphTooltip": 1, "schemaVersion": 39, "refresh": "30s", "time": {"from": "now-3h", "to": "now"},
+            "timepicker": {}, "fiscalYearStartMonth": 0, "annotations": {"list": []}, "links": others,
             "templating": {"list": list(variables)}, "panels": place(panels)}
 
 
