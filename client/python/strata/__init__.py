@@ -10,6 +10,12 @@
 The messages of the API are in `strata.v1` (generated from proto/strata/v1); `Client.stubs` holds a stub of each service.
 """
 
+import os
+
+os.environ.setdefault(
+    "GRPC_VERBOSITY", "NONE"
+)  # gRPC reads it when it is imported; what goes wrong is said by StrataError, once
+
 from strata.client import Client
 from strata.errors import InvalidSpec, StrataError
 from strata.experiment import Experiment, Update
