@@ -209,6 +209,21 @@ TEST_F(DevicePathTest, DecodesInBf16AsTheKernelsDo) {
   ExpectSame(model->Decode(batch, options), kernels, 2e-2, "bf16");
 }
 
+// Nobody to ask: the cross-attention of its targets gives zeros.
+TEST_F(DevicePathTest, ASentenceWithoutASourceIsTheKernels) {
+  Batch batch = SmallBatch("translation");
+  batch.source_BS[1].fill_(kPad);
+  const ModelConfig config = WithDropout(SmallConfig("translation", "pre_ln"));
+  const Outcome kernels = Train(config, batch), device = TrainOnDevice(config, batch);
+  EXPECT_NEAR(device.loss, kernels.loss, 1e-5 * kernels.loss);
+  for (const auto& [name, gradient] : kernels.gradients) EXPECT_LT(Deviation(device.gradients.at(name), gradient), 2e-5) << name;
+  const auto model = SmallModel(config);
+  const DecodeOptions options{.beam = 2, .max_length_b = 6, .n_best = 2};
+  const Hypotheses expected = model->Decode(batch, options);
+  const ForcedDevicePath forced;
+  ExpectSame(model->Decode(batch, options), expected, 1e-5, "without a source");
+}
+
 // A weight that is no number must end as no number in either, and not make anyone wait for ever.
 TEST_F(DevicePathTest, WhatIsNotFiniteStaysSo) {
   const Batch batch = SmallBatch("translation");

@@ -1,4 +1,5 @@
 """The steps of tests/gpu/run --trainer: each is a function that returns what it found, with `passed`. They run the real programs."""
+import ctypes
 import json
 import os
 import resource
@@ -24,6 +25,7 @@ SIZES = {
             "throughput": [("2L-2L", 32, 128, 2, 256)], "throughput_vocabulary": 500, "throughput_pairs": 400, "seconds": 3},
 }
 EXHAUSTED_SECONDS = 300
+GPU_LIMIT, PROCESSOR_LIMIT = 3 << 30, 2 << 30  # bytes in which the model of `out_of_memory` fits, and its batch does not
 
 
 class Steps:
@@ -49,7 +51,7 @@ class Steps:
 
     def small_spec(self, **train):
         depth, dim, ffn, heads = self.sizes["small"]
-        document = trainings.spec(dim, ffn, heads, depth, sentences=16, length=self.sizes["length"], ranks=1, threads=2)
+        document = trainings.spec(dim, ffn, heads, depth, sentences=16, length=self.sizes["length"], ranks=1, threads=1)
         document["model"].update(attention_dropout=0.1, scheme="b2t")
         document["train"].update(dict(updates=self.sizes["updates"], validate_every=50, checkpoint_every=20, update_frequency=2), **train)
         return document
@@ -93,7 +95,7 @@ class Steps:
         dataset, document = self.small_dataset(), self.small_spec()
         hashes = [self.train(name, document, dataset).get("weights_sha256") for name in ("undisturbed", "again")]
         process, spool = self.start("killed", document, dataset)
-        while process.poll() is None and not of_type(spool, "checkpoint"):
+        while process.poll() is None and not any(event["kind"] == "resumable" for event in of_type(spool, "checkpoint")):
             time.sleep(0.005)
         killed = process.poll() is None
         process.send_signal(signal.SIGKILL)
@@ -104,7 +106,8 @@ class Steps:
             process.wait()
             ended, started = last(spool), (of_type(spool, "started") or [{}])[0]
         hashes.append(ended.get("weights_sha256"))
-        return {"passed": None not in hashes and len(set(hashes)) == 1, "hashes": hashes, "resumed_from": started.get("resumed_from")}
+        resumed_from = started.get("resumed_from")
+        return {"passed": None not in hashes and len(set(hashes)) == 1 and bool(resumed_from), "hashes": hashes, "resumed_from": resumed_from}
 
     def collectives(self):
         """One rank through a process group, NCCL on a GPU and Gloo on processors: the bits of one without a group."""
@@ -140,8 +143,8 @@ class Steps:
     def out_of_memory(self):
         """A batch that does not fit fails as out_of_memory and says its shape."""
         dataset = self.dataset("long", 400, 200, 8000)
-        document = trainings.spec(1024, 4096, 8, "6L-6L", sentences=400, length=200, ranks=1, threads=1)
-        limits = "per_process_memory_fraction:0.05"
+        document = trainings.spec(512, 2048, 8, "2L-2L", sentences=400, length=200, ranks=1, threads=1)
+        limits = f"per_process_memory_fraction:{min(1, GPU_LIMIT / gpu_memory()):.6f}" if self.device == "cuda" else ""
         environment = dict(self.environment, PYTORCH_ALLOC_CONF=limits, PYTORCH_CUDA_ALLOC_CONF=limits)
         before = None if self.device == "cuda" else limit_memory
         process, spool = self.start("exhausted", document, dataset, environment=environment, before=before)
@@ -151,7 +154,7 @@ class Steps:
             process.kill()
             process.wait()
         ended = last(spool)
-        return {"passed": ended.get("cause") == "out_of_memory" and "sentences x" in ended.get("message", ""),
+        return {"passed": ended.get("cause") == "out_of_memory" and "in update 1, with a batch of 400 sentences x" in ended.get("message", ""),
                 "cause": ended.get("cause"), "message": ended.get("message")}
 
     def throughput(self):
@@ -160,13 +163,13 @@ class Steps:
         rows = []
         for depth, dim, ffn, heads, tokens in self.sizes["throughput"]:
             for precision in ("fp32", "bf16"):
-                document = trainings.spec(dim, ffn, heads, depth, 1, self.sizes["length"], ranks=1, threads=2)
+                document = trainings.spec(dim, ffn, heads, depth, 1, self.sizes["length"], ranks=1, threads=1)
                 document["train"].update(max_tokens=tokens, precision=precision, log_every=1000)
                 rows.append(dict(depth=depth, dim=dim, max_tokens=tokens, precision=precision, **self.speed(document, dataset)))
         return {"passed": all(row["target_tokens_per_second"] or row["refused"] for row in rows), "rows": rows}
 
     def speed(self, document, dataset):
-        process, spool = self.start("throughput", document, dataset)
+        process, spool = self.start(f"throughput-{self.trainings}", document, dataset)
         began = None
         while process.poll() is None:
             time.sleep(0.1)
@@ -179,14 +182,22 @@ class Steps:
         events = training(spool)
         rates = [event["tokens_per_second"] for event in events[len(events) // 3:]]
         ended = last(spool)
-        refused = ended.get("message") if ended.get("cause") == "bad_spec" else None
+        refused = ended.get("message") if ended.get("cause") == "bad_spec" and "train.precision" in ended["message"] else None
         return {"target_tokens_per_second": statistics.median(rates) if rates else None, "refused": refused,
                 "failed": ended.get("message") if ended.get("type") == "failed" and not refused else None}
 
 
 def limit_memory():
-    """Of a trainer's address space: LibTorch, threads and the model of `out_of_memory` fit, its batch does not."""
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+    """Of a trainer's address space, LibTorch and threads included."""
+    resource.setrlimit(resource.RLIMIT_AS, (PROCESSOR_LIMIT, PROCESSOR_LIMIT))
+
+
+def gpu_memory():
+    """Bytes of the first GPU."""
+    driver, total, device = ctypes.CDLL("libcuda.so.1"), ctypes.c_size_t(0), ctypes.c_int(0)
+    if driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(device), 0) or driver.cuDeviceTotalMem_v2(ctypes.byref(total), device):
+        raise OSError("the driver does not say how much memory the GPU has")
+    return total.value
 
 
 def events(spool):

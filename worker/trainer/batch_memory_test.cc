@@ -37,8 +37,15 @@ TEST(BatchMemoryTest, ADeviceThatRunsOutIsTheBatchsFault) {
 }
 
 TEST(BatchMemoryTest, SoIsTheProcessor) {
+  const c10::Error none({__func__, __FILE__, 0}, "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.");
+  EXPECT_EQ(Thrown(none).cause(), Cause::kOutOfMemory);
   EXPECT_EQ(Thrown(std::bad_alloc()).cause(), Cause::kOutOfMemory);
   EXPECT_THAT(Thrown(std::bad_alloc()).what(), HasSubstr("12 sentences"));
+}
+
+TEST(BatchMemoryTest, SoIsALibraryOfTheDevices) {
+  const c10::Error blas({__func__, __FILE__, 0}, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`");
+  EXPECT_EQ(Thrown(blas).cause(), Cause::kOutOfMemory);
 }
 
 TEST(BatchMemoryTest, WhatIsNoMatterOfMemoryStaysWhatItIs) {

@@ -49,7 +49,7 @@ void ChooseCuda(Environment* environment) {
   }
   auto& context = at::globalContext();
   context.setFloat32MatmulPrecision("highest");  // no TF32
-  context.setAllowBF16ReductionCuBLAS(at::CuBLASReductionOption::DisallowReducedPrecisionAllowSplitK);
+  context.setAllowBF16ReductionCuBLAS(false);
   const cudaDeviceProp& properties = *at::cuda::getCurrentDeviceProperties();
   environment->device = c10::Device(c10::kCUDA, 0);
   environment->device_name = std::string("cuda: ") + properties.name;
