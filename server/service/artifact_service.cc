@@ -22,6 +22,7 @@ namespace {
 constexpr int64_t kLargestArtifact = int64_t{1} << 40;
 constexpr size_t kLongestKind = 128;
 constexpr size_t kMostArrivals = 1024;
+constexpr int64_t kSyncEvery = 64 << 20;
 // After a restart the file is hashed again, in no call for longer than its caller waits.
 constexpr absl::Duration kCatchUpWithChunk = absl::Seconds(2), kCatchUpAtEnd = absl::Seconds(20);
 
@@ -171,6 +172,7 @@ absl::Status ArtifactService::Write(const store::Upload& upload, const v1::Uploa
   }
   auto file = base::OpenFile(path, O_WRONLY);
   if (!file.ok()) return file.status();
+  if (arrival.synced < 0) arrival.synced = stands;
   absl::Status status = base::WriteAt(*file, request.data(), stands, path);
   if (status.ok()) {
     // The disk begins while the chunk is hashed.
@@ -181,11 +183,14 @@ absl::Status ArtifactService::Write(const store::Upload& upload, const v1::Uploa
       arrival.hashed += size;
     }
   }
-  if (status.ok()) status = base::SyncFile(*file, path);
+  if (status.ok() && stands + size - arrival.synced >= kSyncEvery) {
+    status = base::SyncFile(*file, path);
+    if (status.ok()) arrival.synced = stands + size;
+  }
   if (!status.ok()) {
-    // What came through half is not acknowledged, so it must not count.
+    // What came through half, or is not on disk for certain, must not count: the sender asks where it stands.
     Forget(upload.id);
-    if (ftruncate(file->get(), stands) != 0) return base::FileError(errno, "cut back", path);
+    if (ftruncate(file->get(), arrival.synced) != 0) return base::FileError(errno, "cut back", path);
   }
   return status;
 }
@@ -261,6 +266,9 @@ absl::StatusOr<store::Artifact> ArtifactService::Keep(const store::Upload& uploa
   if (absl::Status status = base::MakeFolders(std::filesystem::path(to).parent_path().string()); !status.ok())
     return status;
   if (path != to) {
+    auto file = base::OpenFile(from, O_WRONLY);
+    if (!file.ok()) return file.status();
+    if (absl::Status status = base::SyncFile(*file, from); !status.ok()) return status;
     if (absl::Status status = base::RenameDurably(from, to); !status.ok()) return status;
   }
   store::Artifact artifact{.name = name,

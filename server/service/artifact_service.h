@@ -1,6 +1,6 @@
 // ArtifactService of proto/strata/v1/artifact_service.proto. An upload is a file that grows: where it stands is its
-// length, so it goes on after any crash. Every chunk is synced before it is acknowledged, and hashed as it comes; after
-// a restart of the coordinator the hash is caught up with from the file, a piece at a time.
+// length, so it goes on after any crash. It is synced every 64 MiB and before it counts as an artifact, and hashed as
+// it comes; after a restart of the coordinator the hash is caught up with from the file, a piece at a time.
 #pragma once
 
 #include <map>
@@ -42,7 +42,8 @@ class ArtifactService final : public v1::ArtifactService::Service {
   struct Arrival {
     base::Mutex mutex;  // one call at a time on an upload: a sender may repeat one that is still worked on
     base::Sha256 hash ABSL_GUARDED_BY(mutex);
-    int64_t hashed ABSL_GUARDED_BY(mutex) = 0;  // bytes
+    int64_t hashed ABSL_GUARDED_BY(mutex) = 0;   // bytes
+    int64_t synced ABSL_GUARDED_BY(mutex) = -1;  // bytes that are on disk; -1: not known, taken for all there are
   };
 
   absl::Status Start(const v1::StartUploadRequest& request, v1::StartUploadResponse& response);
