@@ -229,7 +229,7 @@ class Cluster:
             name = name["name"]
         return name.removeprefix("experiments/")
 
-    def wait(self, experiment, seconds=120):
+    def wait(self, experiment, seconds=300):
         return self.strata("wait", experiment, timeout=seconds, check=False).returncode
 
     # -- what is stored --------------------------------------------------------------------------------------------------
