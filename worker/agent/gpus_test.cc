@@ -237,6 +237,8 @@ TEST_F(GpusTest, TheKernelEndsATrainerBeforeTheAgent) {
   std::ifstream(absl::StrCat("/proc/", pid, "/oom_score_adj")) >> score;
   std::ifstream("/proc/self/oom_score_adj") >> own;
   EXPECT_GT(score, own);
+  coordinator_.With([&] { coordinator_.assigned.clear(); });
+  EXPECT_TRUE(Soon([&] { return !Alive(pid); }));
 }
 
 }  // namespace
