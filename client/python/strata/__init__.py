@@ -12,9 +12,7 @@ The messages of the API are in `strata.v1` (generated from proto/strata/v1); `Cl
 
 import os
 
-os.environ.setdefault(
-    "GRPC_VERBOSITY", "NONE"
-)  # gRPC reads it when it is imported; what goes wrong is said by StrataError, once
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read when grpc is imported; what goes wrong StrataError says
 
 from strata.client import Client
 from strata.errors import InvalidSpec, StrataError

@@ -23,7 +23,7 @@ DEADLINE_SECONDS = 30.0
 _PAUSE_SECONDS = 0.2
 _OPTIONS = [
     ("grpc.max_receive_message_length", 64 << 20),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2000),  # how long a connection may take to come about, TLS included
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.keepalive_time_ms", 20000),
@@ -67,9 +67,27 @@ class Connection:
         try:
             response = method(request, timeout=timeout)
         except grpc.RpcError as error:
-            raise self.explain(error) from None
+            # gRPC reads from its connections only while a call waits, and this one did not: a handshake may be under way.
+            never_sent = (error.details() or "").startswith("failed to connect")
+            if error.code() != grpc.StatusCode.UNAVAILABLE or not never_sent or not self._answers() or not self.await_ready():
+                raise self.explain(error) from None
+            try:
+                response = method(request, timeout=timeout)
+            except grpc.RpcError as second:
+                raise self.explain(second) from None
         self._stood = True
         return response
+
+    def await_ready(self, seconds: float = 2.0) -> bool:
+        """Waits until the connection stands; False: it did not within that time."""
+        ready = grpc.channel_ready_future(self._channel)
+        try:
+            ready.result(timeout=seconds)
+        except grpc.FutureTimeoutError:
+            return False
+        finally:
+            ready.cancel()
+        return True
 
     def call_patiently(self, method: Callable[..., Any], request: Any, patience: float = 30.0) -> Any:
         """The same for calls that may be repeated: while one that answered before is away, tries for `patience` s."""
@@ -80,7 +98,12 @@ class Connection:
             except StrataError as error:
                 if error.code != "UNAVAILABLE" or not self._stood or time.monotonic() > give_up:
                     raise
-            time.sleep(_PAUSE_SECONDS)
+            self.pause()
+
+    def pause(self) -> None:
+        """Between two tries: until the connection stands, and a moment at least."""
+        time.sleep(_PAUSE_SECONDS)
+        self.await_ready(_PAUSE_SECONDS)
 
     def stream(self, method: Callable[..., Any], request: Any, timeout: float | None = None) -> Iterator[Any]:
         """The messages of a streaming call; leaving the iteration ends the call."""

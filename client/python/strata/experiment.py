@@ -97,7 +97,7 @@ class Experiment:
                 away = error.code == "UNAVAILABLE" and stood
                 if not away or time.monotonic() - last_answer > _PATIENCE_SECONDS:
                     raise
-            time.sleep(_PAUSE_SECONDS)
+            self._connection.pause()
 
     def wait(self, timeout: float | None = None, *, check: bool = False) -> Experiment:
         """Waits until it is done; returns itself, so that `experiment.wait().to_pandas()` reads well.
