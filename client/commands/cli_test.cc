@@ -62,7 +62,7 @@ grid: {scheme: [post_ln, b2t], depth: [3L-3L]}
 
 TEST_F(CliTest, EverySubcommandExplainsItself) {
   for (const char* command :
-       {"plan",     "probe",     "up",       "down",      "submit",    "list",      "describe",     "watch",       "logs",
+       {"plan",     "probe",     "up",       "down",      "submit",    "list",      "describe",     "top", "watch",       "logs",
         "cancel",   "hold",     "release",   "retry",   "wait",   "workers cordon",   "workers uncordon",   "workers drain",      "metrics",   "report",       "checkpoints", "workers",     "generate",  "score",
         "data add", "data list", "data show", "spec init", "spec explain", "spec schema", "completion"}) {
     const Outcome outcome = Run(std::string(command) + " --help");
@@ -90,6 +90,9 @@ TEST_F(CliTest, BadInputIsStatusTwoAndOneSentence) {
            {"submit bad.yaml --output yaml", "yaml"},
            {"describe 'a b'", "\"a b\" is no name"},
            {"watch a/b", "this needs an experiment"},
+           {"top a/b", "this needs an experiment"},
+           {"top --once", "EXPERIMENT: --once prints the board of one"},
+           {"top", "Name an EXPERIMENT to follow it in plain lines"},
            {"logs a", "this needs a job"},
            {"metrics a/t1 --stack middle", "middle"},
            {"spec explain train.warmpu", "Do you mean train.warmup?"},
@@ -105,7 +108,7 @@ TEST_F(CliTest, BadInputIsStatusTwoAndOneSentence) {
 TEST_F(CliTest, NoCoordinatorIsStatusThreeAndSaysHowToStartOne) {
   Write("grid.yaml", kGrid);
   for (const char* arguments : {"list", "submit grid.yaml", "describe demo-1", "wait demo-1", "workers",
-                                "report demo-1", "watch demo-1", "logs demo-1/t1"}) {
+                                "report demo-1", "top demo-1", "top demo-1 --once", "watch demo-1", "logs demo-1/t1"}) {
     const Outcome outcome = Run(arguments);
     EXPECT_EQ(outcome.status, 3) << arguments;
     EXPECT_EQ(outcome.err,

@@ -39,7 +39,7 @@ constexpr char kHead[] = R"BASH(_strata() {
 
 constexpr char kTail[] = R"BASH(  esac
   case "$path" in
-    "strata describe"|"strata watch"|"strata cancel"|"strata hold"|"strata release"|"strata wait"|"strata report"|"strata logs"|"strata retry"|"strata metrics"|"strata checkpoints")
+    "strata describe"|"strata top"|"strata watch"|"strata cancel"|"strata hold"|"strata release"|"strata wait"|"strata report"|"strata logs"|"strata retry"|"strata metrics"|"strata checkpoints")
       [[ "$current" == -* ]] || words="$(strata list --quiet 2>/dev/null)" ;;
     "strata submit"|"strata data add")
       [[ "$current" == -* ]] || { COMPREPLY=($(compgen -f -- "$current")); return; } ;;

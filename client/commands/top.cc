@@ -1,3 +1,5 @@
+#include "client/top/top.h"
+
 #include <unistd.h>
 
 #include <cstdio>
@@ -6,7 +8,6 @@
 #include "client/commands/command.h"
 #include "client/names.h"
 #include "client/top/terminal.h"
-#include "client/top/top.h"
 
 namespace strata::client {
 namespace {
@@ -29,12 +30,14 @@ absl::Status Top(const Context& context, const TopOptions& options) {
     name = *full;
   }
   if (name.empty() && options.once)
-    return absl::InvalidArgumentError("EXPERIMENT: --once prints the board of one. 'strata list' shows which there are.");
+    return absl::InvalidArgumentError(
+        "EXPERIMENT: --once prints the board of one. 'strata list' shows which there are.");
   if (options.once) return top::PrintOnce(context.Connect(), name);
   if (const absl::Status usable = top::Terminal::Usable(); !usable.ok()) {
     if (name.empty()) {
-      return absl::InvalidArgumentError(std::string(usable.message()) +
-                                        " Name an EXPERIMENT to follow it in plain lines; 'strata list' shows which there are.");
+      return absl::InvalidArgumentError(
+          std::string(usable.message()) +
+          " Name an EXPERIMENT to follow it in plain lines; 'strata list' shows which there are.");
     }
     if (isatty(STDOUT_FILENO) != 0)
       std::fprintf(stderr, "%s Plain lines follow instead.\n", std::string(usable.message()).c_str());

@@ -15,8 +15,8 @@ namespace {
 
 // Fields that have a place of their own on the screen: rows, columns, lines, boards.
 bool HasOwnPlace(const std::string& field) {
-  static const std::set<std::string> kPlaced = {"scheme",     "model.scheme", "depth",    "model.depth", "seed",
-                                                "train.seed", "task.kind",    "task.dataset"};
+  static const std::set<std::string> kPlaced = {"scheme", "model.scheme", "depth",     "model.depth",
+                                                "seed",   "train.seed",   "task.kind", "task.dataset"};
   return kPlaced.contains(field);
 }
 

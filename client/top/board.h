@@ -17,7 +17,7 @@ struct BoardRow {
 };
 
 struct Board {
-  std::string title;  // "translation debian-en-de"
+  std::string title;                // "translation debian-en-de"
   std::vector<std::string> depths;  // shallow first
   std::vector<BoardRow> rows;
   size_t most_seeds = 1;  // of any cell

@@ -51,7 +51,8 @@ CellText Running(const v1::Trial& trial, absl::Time now, const Signs& signs, siz
   const std::string eta = ShortDuration(SecondsLeft(trial, now));
   const std::string done = absl::StrCat(trial.updates_done(), "/", trial.updates());
   CellText text{absl::StrCat(signs.running, " ", percent, "%", eta.empty() ? "" : " ", eta), done, Style::kRunning};
-  if (const std::string longer = absl::StrCat(signs.running, " ", done, " ", percent, "%", eta.empty() ? "" : " ETA ", eta);
+  if (const std::string longer =
+          absl::StrCat(signs.running, " ", done, " ", percent, "%", eta.empty() ? "" : " ETA ", eta);
       WidthOf(longer) < width) {
     text.first = longer;
   }
@@ -73,7 +74,8 @@ CellText Ended(const v1::Trial& trial, const MainScore* score, const Signs& sign
   if (const v1::Job* job = FailedEvaluation(trial); job != nullptr)
     return {absl::StrCat(signs.failed, " ", LastPart(job->name())), job->cause(), Style::kFailed};
   const v1::Job* job = MainJob(trial);
-  if (job != nullptr && job->kind() == v1::JOB_KIND_PROBE) return {absl::StrCat(signs.done, " probed"), "", Style::kDone};
+  if (job != nullptr && job->kind() == v1::JOB_KIND_PROBE)
+    return {absl::StrCat(signs.done, " probed"), "", Style::kDone};
   if (score != nullptr) return {absl::StrCat(signs.done, " ", ScoreText(*score)), nll, Style::kDone};
   return {absl::StrCat(signs.done, " ", nll.empty() ? "done" : nll), "", Style::kDone};
 }
@@ -147,12 +149,12 @@ CellText TellFolded(const std::vector<size_t>& cell, const Knowledge& known, con
   }
   CellText text;
   if (counts.empty()) return text;
-  text.style = counts.size() > 1                             ? Style::kText
-               : counts.contains(v1::JOB_STATE_SUCCEEDED)    ? Style::kDone
-               : counts.contains(v1::JOB_STATE_DIVERGED)     ? Style::kDiverged
-               : counts.contains(v1::JOB_STATE_FAILED)       ? Style::kFailed
-               : counts.contains(v1::JOB_STATE_RUNNING)      ? Style::kRunning
-                                                             : Style::kQueued;
+  text.style = counts.size() > 1                          ? Style::kText
+               : counts.contains(v1::JOB_STATE_SUCCEEDED) ? Style::kDone
+               : counts.contains(v1::JOB_STATE_DIVERGED)  ? Style::kDiverged
+               : counts.contains(v1::JOB_STATE_FAILED)    ? Style::kFailed
+               : counts.contains(v1::JOB_STATE_RUNNING)   ? Style::kRunning
+                                                          : Style::kQueued;
   for (const auto& [state, count] : counts)
     absl::StrAppend(&text.first, text.first.empty() ? "" : " ", count, SignOf(state, signs));
   if (scored > 0) absl::StrAppend(&text.first, " ", absl::StrFormat("%.2f", sum / scored));
@@ -160,7 +162,8 @@ CellText TellFolded(const std::vector<size_t>& cell, const Knowledge& known, con
 }
 
 std::vector<std::string> Details(const Knowledge& known, const v1::Trial& trial, absl::Time now) {
-  std::string first = absl::StrCat(ShortName(trial.name()), "  ", CellLabel(known.experiment, trial), "  ", Describe(trial));
+  std::string first =
+      absl::StrCat(ShortName(trial.name()), "  ", CellLabel(known.experiment, trial), "  ", Describe(trial));
   if (trial.updates() > 0) {
     absl::StrAppend(&first, "  update ", trial.updates_done(), "/", trial.updates(),
                     absl::StrFormat(" (%.0f%%)", 100.0 * trial.updates_done() / trial.updates()));

@@ -31,8 +31,7 @@ class Raster {
 
   void Dot(size_t x, size_t y) {
     static constexpr uint8_t kBraille[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
-    bits_[y / down_ * columns_ + x / across_] |=
-        braille_ ? kBraille[y % 4][x % 2] : static_cast<uint8_t>(1 << (y % 2));
+    bits_[y / down_ * columns_ + x / across_] |= braille_ ? kBraille[y % 4][x % 2] : static_cast<uint8_t>(1 << (y % 2));
   }
   // A vertical stroke, so that steep parts stay joined.
   void Stroke(size_t x, size_t from, size_t to) {
@@ -107,13 +106,16 @@ void Trace(const Measured::Curve& line, const Frame& frame, Raster& raster) {
 
 void DrawAxes(const Frame& frame, const Signs& signs, Area area, Screen& screen) {
   const size_t rows = area.rows - 1;
-  for (size_t row = 0; row < rows; ++row) screen.Put(area.row + row, area.column + kAxis - 1, signs.column, Style::kDim);
+  for (size_t row = 0; row < rows; ++row)
+    screen.Put(area.row + row, area.column + kAxis - 1, signs.column, Style::kDim);
   const auto label = [&](size_t row, double value) {
     const std::string text = std::abs(value) < 10000 ? absl::StrFormat("%.3f", value) : absl::StrFormat("%.1e", value);
     screen.Put(area.row + row, area.column, absl::StrFormat("%7s", text.substr(0, 7)), Style::kDim);
   };
   label(0, frame.y.high);
-  if (rows > 4) label((rows - 1) / 2, frame.y.high - (frame.y.high - frame.y.low) * static_cast<double>((rows - 1) / 2) / static_cast<double>(rows - 1));
+  if (rows > 4)
+    label((rows - 1) / 2, frame.y.high - (frame.y.high - frame.y.low) * static_cast<double>((rows - 1) / 2) /
+                                             static_cast<double>(rows - 1));
   label(rows - 1, frame.y.low);
   screen.Put(area.row + rows, area.column + kAxis, "0", Style::kDim);
   const std::string last = absl::StrCat("update ", static_cast<int64_t>(frame.x.high));
@@ -123,7 +125,8 @@ void DrawAxes(const Frame& frame, const Signs& signs, Area area, Screen& screen)
 
 }  // namespace
 
-void DrawCurve(const Measured::Curve& line, const Measured::Curve& marks, const Signs& signs, Area area, Screen& screen) {
+void DrawCurve(const Measured::Curve& line, const Measured::Curve& marks, const Signs& signs, Area area,
+               Screen& screen) {
   if (area.rows < 4 || area.columns < 16) return;
   const Frame frame = FrameOf(line, marks);
   if (frame.y.low > frame.y.high) return;  // nothing finite
@@ -139,8 +142,8 @@ void DrawCurve(const Measured::Curve& line, const Measured::Curve& marks, const 
   }
   for (size_t i = 0; i < marks.values.size(); ++i) {
     if (!std::isfinite(marks.values[i])) continue;
-    screen.Put(area.row + frame.Y(marks.values[i], rows), area.column + kAxis + frame.X(marks.updates[i], columns), signs.valid,
-               Style::kValid);
+    screen.Put(area.row + frame.Y(marks.values[i], rows), area.column + kAxis + frame.X(marks.updates[i], columns),
+               signs.valid, Style::kValid);
   }
 }
 

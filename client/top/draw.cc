@@ -24,16 +24,17 @@ std::vector<Hint> HintsOf(const View& view) {
     case Page::kExperiments:
       return {{"jk", "move"}, {"enter", "open"}, {"c", "cancel"}, {"w", "workers"}, {"?", "help"}, {"q", "quit"}};
     case Page::kBoard:
-      return {{"hjkl", "move"}, {"enter", "trial"}, {"c", "cancel"}, {"r", "retry"}, {"L", "logs"},
-              {"w", "workers"}, {"?", "help"},      {"q", "quit"}};
+      return {{"hjkl", "move"}, {"enter", "trial"}, {"c", "cancel"}, {"r", "retry"},
+              {"L", "logs"},    {"w", "workers"},   {"?", "help"},   {"q", "quit"}};
     case Page::kTrial:
       return {{"esc", "back"}, {"tab", "next trial"}, {"c", "cancel"}, {"r", "retry"},
               {"l", "logs"},   {"w", "workers"},      {"?", "help"},   {"q", "quit"}};
     case Page::kWorkers:
-      return {{"esc", "back"}, {"jk", "move"}, {"tab", "next worker"}, {"enter", "trial"}, {"?", "help"}, {"q", "quit"}};
+      return {{"esc", "back"},    {"jk", "move"}, {"tab", "next worker"},
+              {"enter", "trial"}, {"?", "help"},  {"q", "quit"}};
     case Page::kLogs:
-      return {{"esc", "back"}, {"jk", "scroll"}, {"G", "follow"}, {"tab", "job"}, {"c", "cancel"},
-              {"r", "retry"},  {"?", "help"},    {"q", "quit"}};
+      return {{"esc", "back"}, {"jk", "scroll"}, {"G", "follow"}, {"tab", "job"},
+              {"c", "cancel"}, {"r", "retry"},   {"?", "help"},   {"q", "quit"}};
   }
   return {};
 }
@@ -87,15 +88,17 @@ void DrawHead(const Knowledge& known, const View& view, const Light& light, Scre
   const std::string slots = SlotsText(known);
   if (column + 2 + slots.size() < right) screen.Put(0, right - slots.size() - 2, slots, Style::kDim);
   if (known.away()) {
-    screen.PutFit(1, 1,
-                  absl::StrCat(light.signs.failed, " The coordinator does not answer since ",
-                               absl::FormatTime("%H:%M:%S", known.away_since, light.zone), "; trying again (", known.address, ")."),
-                  Style::kNotice, screen.columns() - 1, light.signs);
+    const std::string away = absl::StrCat(light.signs.failed, " The coordinator does not answer since ",
+                                          absl::FormatTime("%H:%M:%S", known.away_since, light.zone), "; trying again");
+    const std::string where = absl::StrCat(" (", known.address, ")");
+    const bool fits = WidthOf(away) + WidthOf(where) + 3 <= screen.columns();
+    screen.Put(1, 1, absl::StrCat(away, fits ? where : "", "."), Style::kNotice, screen.columns() - 1);
   } else if (view.page != Page::kExperiments && view.page != Page::kWorkers && !known.experiment.name().empty()) {
     const v1::Experiment& experiment = known.experiment;
-    screen.PutFit(1, 1,
-                  absl::StrCat(experiment.trials(), experiment.trials() == 1 ? " trial: " : " trials: ", StateCounts(experiment)),
-                  Style::kText, screen.columns() - 1, light.signs);
+    screen.PutFit(
+        1, 1,
+        absl::StrCat(experiment.trials(), experiment.trials() == 1 ? " trial: " : " trials: ", StateCounts(experiment)),
+        Style::kText, screen.columns() - 1, light.signs);
   }
 }
 
@@ -119,7 +122,9 @@ void DrawPage(const Knowledge& known, const View& view, const Light& light, Scre
 Screen Draw(const Knowledge& known, const View& view, const Light& light, size_t rows, size_t columns) {
   Screen screen(rows, columns);
   if (rows < kLeastRows || columns < kLeastColumns) {
-    screen.Put(0, 0, absl::StrCat("strata top needs ", kLeastColumns, "x", kLeastRows, ", this is ", columns, "x", rows, "; q quits"),
+    screen.Put(0, 0,
+               absl::StrCat("strata top needs ", kLeastColumns, "x", kLeastRows, ", this is ", columns, "x", rows,
+                            "; q quits"),
                Style::kNotice);
     return screen;
   }
@@ -129,10 +134,10 @@ Screen Draw(const Knowledge& known, const View& view, const Light& light, size_t
   } else {
     DrawPage(known, view, light, screen);
   }
-  const std::string notice = view.asks.has_value() ? QuestionOf(*view.asks, known)
-                             : !view.says.empty()  ? view.says
+  const std::string notice = view.asks.has_value()                         ? QuestionOf(*view.asks, known)
+                             : !view.says.empty()                          ? view.says
                              : light.now - known.notice_time < kNoticeTime ? known.notice
-                                                                            : "";
+                                                                           : "";
   screen.PutFit(rows - 2, 1, notice, Style::kNotice, columns - 1, light.signs);
   DrawFoot(view, screen);
   return screen;
@@ -162,7 +167,9 @@ void DrawExperiments(const Knowledge& known, const View& view, const Light& ligh
     screen.PutFit(row, kName, ShortName(experiment.name()), style, kTrials - 1, light.signs);
     screen.Put(row, kTrials, absl::StrFormat("%6d", experiment.trials()), style);
     screen.PutFit(row, kStates, StateCounts(experiment), style, submitted - 1, light.signs);
-    screen.Put(row, submitted, absl::FormatTime("%m-%d %H:%M", absl::FromUnixSeconds(experiment.create_time().seconds()), light.zone), style);
+    screen.Put(row, submitted,
+               absl::FormatTime("%m-%d %H:%M", absl::FromUnixSeconds(experiment.create_time().seconds()), light.zone),
+               style);
     if (i == view.chosen) screen.Select(row, 1, screen.columns() - 1);
   }
 }
@@ -186,9 +193,10 @@ void DrawHelp(const Light& light, Screen& screen) {
   for (const char* line : kLines) screen.Put(row++, 2, line);
   const Signs& s = light.signs;
   screen.Put(++row, 2,
-             absl::StrCat(s.queued, " queued, with its place   ", s.pending, " starting   ", s.running, " running   ", s.evaluating,
-                          " being evaluated   ", s.done, " done"));
-  screen.Put(++row, 2, absl::StrCat(s.diverged, " DIVERGED (a result)   ", s.failed, " FAILED   ", s.cancelled, " cancelled"));
+             absl::StrCat(s.queued, " queued, with its place   ", s.pending, " starting   ", s.running, " running   ",
+                          s.evaluating, " being evaluated   ", s.done, " done"));
+  screen.Put(++row, 2,
+             absl::StrCat(s.diverged, " DIVERGED (a result)   ", s.failed, " FAILED   ", s.cancelled, " cancelled"));
   screen.Put(row + 2, 2, "docs/MONITOR.md has the pages one by one.", Style::kDim);
 }
 

@@ -11,10 +11,12 @@ constexpr size_t kLeastCell = 12, kMostCell = 28, kMostLabel = 26, kDetails = 3;
 
 // How a board lies on the screen.
 struct Layout {
-  size_t label = 0, cell = 0;             // columns
-  size_t first_depth = 0, depths = 0;     // shown
-  bool folded = false, two_lines = false; // seeds in one line; a second line below each cell
-  size_t Height(const BoardRow& row) const { return (folded ? 1 : std::max<size_t>(1, row.most)) * (two_lines ? 2 : 1); }
+  size_t label = 0, cell = 0;              // columns
+  size_t first_depth = 0, depths = 0;      // shown
+  bool folded = false, two_lines = false;  // seeds in one line; a second line below each cell
+  size_t Height(const BoardRow& row) const {
+    return (folded ? 1 : std::max<size_t>(1, row.most)) * (two_lines ? 2 : 1);
+  }
   size_t Height(const Board& board) const {
     size_t height = 0;
     for (const BoardRow& row : board.rows) height += Height(row);
@@ -24,7 +26,8 @@ struct Layout {
 
 size_t LabelWidth(const Board& board, bool folded) {
   size_t width = 6;
-  for (const BoardRow& row : board.rows) width = std::max(width, WidthOf(row.label) + (!folded && row.most > 1 ? 4 : 0));
+  for (const BoardRow& row : board.rows)
+    width = std::max(width, WidthOf(row.label) + (!folded && row.most > 1 ? 4 : 0));
   return width + 1;
 }
 
@@ -43,7 +46,8 @@ Layout LayOut(const Board& board, const View& view, size_t rows, size_t columns)
 
 std::string SeedOf(const v1::Trial& trial) { return absl::StrCat("s", trial.spec().train().seed()); }
 
-// One row of the board from screen row `top` on, which may lie above the page: lines before `begin` and from `end` on are left out.
+// One row of the board from screen row `top` on, which may lie above the page: lines before `begin` and from `end` on
+// are left out.
 struct Painter {
   const Knowledge& known;
   const Light& light;
@@ -88,12 +92,15 @@ void DrawHeader(const Board& board, const Layout& layout, const Light& light, si
   screen.Put(row, left, more, Style::kNotice, left + layout.label - 1);
   for (size_t i = 0; i < layout.depths && layout.first_depth + i < board.depths.size(); ++i) {
     const size_t column = left + layout.label + i * layout.cell;
-    screen.PutFit(row, column, board.depths[layout.first_depth + i], Style::kTitle, column + layout.cell - 1, light.signs);
+    screen.PutFit(row, column, board.depths[layout.first_depth + i], Style::kTitle, column + layout.cell - 1,
+                  light.signs);
   }
 }
 
-// The board's lines in screen rows `begin` to before `end`, the cursor's among them. Returns how many lines lie above and below.
-std::pair<size_t, size_t> DrawRows(const Board& board, const View* view, const Painter& painter, size_t begin, size_t end) {
+// The board's lines in screen rows `begin` to before `end`, the cursor's among them. Returns how many lines lie above
+// and below.
+std::pair<size_t, size_t> DrawRows(const Board& board, const View* view, const Painter& painter, size_t begin,
+                                   size_t end) {
   const Layout& layout = painter.layout;
   const size_t step = layout.two_lines ? 2 : 1, shown = end - begin, height = layout.Height(board);
   size_t cursor = 0;
@@ -112,9 +119,11 @@ std::pair<size_t, size_t> DrawRows(const Board& board, const View* view, const P
       for (size_t d = 0; d < layout.depths && layout.first_depth + d < board.depths.size(); ++d) {
         const size_t column = painter.left + layout.label + d * layout.cell, depth = layout.first_depth + d;
         painter.Cell(board.rows[i].cells[depth], seed, row, column, row + 1 >= end);
-        const bool selected = view != nullptr && view->row == i && view->depth == depth && (layout.folded || view->seed == seed);
+        const bool selected =
+            view != nullptr && view->row == i && view->depth == depth && (layout.folded || view->seed == seed);
         if (selected) {
-          for (size_t r = row; r < std::min(row + step, end); ++r) painter.screen.Select(r, column, column + layout.cell - 1);
+          for (size_t r = row; r < std::min(row + step, end); ++r)
+            painter.screen.Select(r, column, column + layout.cell - 1);
         }
       }
     }
@@ -137,7 +146,8 @@ void DrawBoard(const Knowledge& known, const View& view, const Light& light, Scr
   const Painter painter{known, light, layout, 1, screen};
   DrawHeader(board, layout, light, 1, kTop, screen);
   const auto [above, below] = DrawRows(board, &view, painter, top, line);
-  for (size_t column = 1; column + 1 < screen.columns(); ++column) screen.Put(line, column, light.signs.line, Style::kDim);
+  for (size_t column = 1; column + 1 < screen.columns(); ++column)
+    screen.Put(line, column, light.signs.line, Style::kDim);
   std::string title = absl::StrCat(" ", board.title, " ");
   if (boards.size() > 1) title = absl::StrCat(" board ", shown + 1, " of ", boards.size(), ": ", board.title, " ");
   screen.PutFit(line, 2, title, Style::kDim, screen.columns() - 24, light.signs);

@@ -78,7 +78,8 @@ void DrawWorkers(const Knowledge& known, const View& view, const Light& light, S
                     absl::StrCat("slot ", slot.index(), "  ", slot.device(),
                                  slot.cores().empty() ? "" : absl::StrCat(" ", slot.cores())),
                     Style::kDim, 24, light.signs);
-      screen.PutFit(row, 25, Occupant(known, slot), free ? Style::kDim : Style::kRunning, screen.columns() - 1, light.signs);
+      screen.PutFit(row, 25, Occupant(known, slot), free ? Style::kDim : Style::kRunning, screen.columns() - 1,
+                    light.signs);
     }
     if (i == view.slot) screen.Select(row, 1, screen.columns() - 1);
   }
@@ -90,8 +91,11 @@ void DrawLogs(const Knowledge& known, const View& view, const Light& light, Scre
     if (!known.away()) screen.Put(kTop, 1, "Asking for the log.", Style::kDim);
     return;
   }
-  if (!log.error.empty() || log.lines.empty()) {
-    screen.PutFit(kTop, 1, log.error.empty() ? "Nothing is written yet." : log.error, Style::kDim, screen.columns() - 1, light.signs);
+  const bool empty = log.lines.empty() || (log.lines.size() == 1 && log.lines[0].empty());
+  if (!log.error.empty() || empty) {
+    const std::string nothing =
+        absl::StrCat("Attempt ", log.attempt, log.complete ? " wrote nothing." : " has written nothing yet.");
+    screen.PutFit(kTop, 1, log.error.empty() ? nothing : log.error, Style::kDim, screen.columns() - 1, light.signs);
     return;
   }
   const size_t shown = Bottom(screen) - kTop - 1;
@@ -104,7 +108,10 @@ void DrawLogs(const Knowledge& known, const View& view, const Light& light, Scre
     screen.PutFit(kTop + i - begin, 1, log.lines[i], Style::kText, screen.columns() - 1, light.signs);
   screen.Put(Bottom(screen) - 1, 1,
              absl::StrCat("attempt ", log.attempt, ", lines ", log.dropped + static_cast<int64_t>(begin) + 1, " to ",
-                          log.dropped + static_cast<int64_t>(end), up > 0 ? "; G follows" : log.complete ? "; its end" : "; following"),
+                          log.dropped + static_cast<int64_t>(end),
+                          up > 0         ? "; G follows"
+                          : log.complete ? "; its end"
+                                         : "; following"),
              Style::kDim);
 }
 

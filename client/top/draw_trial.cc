@@ -14,7 +14,8 @@ namespace {
 
 std::string Speed(const v1::Trial& trial, const Measured& measured) {
   std::vector<std::string> parts;
-  if (const auto rate = measured.scalars.find("learning_rate"); rate != measured.scalars.end() && !rate->second.values.empty())
+  if (const auto rate = measured.scalars.find("learning_rate");
+      rate != measured.scalars.end() && !rate->second.values.empty())
     parts.push_back(absl::StrFormat("learning rate %.3g", rate->second.values.back()));
   if (trial.tokens_per_second() > 0)
     parts.push_back(absl::StrCat(FormatCount(static_cast<int64_t>(trial.tokens_per_second())), " tokens/s"));
@@ -46,7 +47,8 @@ size_t DrawFacts(const Knowledge& known, const v1::Trial& trial, const Light& li
   const v1::Job* job = MainJob(trial);
   const bool ours = job != nullptr && known.measured.job == job->name();
   std::vector<std::string> lines = {details[0]};
-  if (const std::string speed = Speed(trial, ours ? known.measured : Measured{}); !speed.empty()) lines.push_back(speed);
+  if (const std::string speed = Speed(trial, ours ? known.measured : Measured{}); !speed.empty())
+    lines.push_back(speed);
   if (job != nullptr) lines.push_back(AttemptsText(*job));
   if (!details[1].empty()) lines.push_back(details[1]);
   size_t row = kTop;
@@ -61,9 +63,11 @@ void DrawLoss(const Measured& measured, const Light& light, Area area, Screen& s
   };
   const Measured::Curve train = of("train_loss"), valid = of("valid_nll");
   size_t column = screen.Put(area.row, area.column, "train_loss", Style::kTrain);
-  if (!train.values.empty()) column = screen.Put(area.row, column + 1, FormatNll(true, train.values.back()), Style::kTrain);
+  if (!train.values.empty())
+    column = screen.Put(area.row, column + 1, FormatNll(true, train.values.back()), Style::kTrain);
   column = screen.Put(area.row, column + 3, absl::StrCat(light.signs.valid, " valid_nll"), Style::kValid);
-  if (!valid.values.empty()) column = screen.Put(area.row, column + 1, FormatNll(true, valid.values.back()), Style::kValid);
+  if (!valid.values.empty())
+    column = screen.Put(area.row, column + 1, FormatNll(true, valid.values.back()), Style::kValid);
   screen.Put(area.row, column + 3, "nats a target token", Style::kDim);
   if (train.values.empty() && valid.values.empty()) {
     screen.Put(area.row + 1, area.column, "Nothing measured yet.", Style::kDim);

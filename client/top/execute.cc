@@ -29,7 +29,8 @@ absl::StatusOr<std::string> Poller::Cancel(const Command& command) {
     if (!cancelled.ok()) return cancelled.status();
     absl::StrAppend(&done, done.empty() ? "" : ", ", LastPart(job.name()), " is ", StateName(cancelled->state()));
   }
-  return absl::StrCat(ShortName(command.name), done.empty() ? " has ended: nothing was left to cancel." : ": " + done + ".");
+  return absl::StrCat(ShortName(command.name),
+                      done.empty() ? " has ended: nothing was left to cancel." : ": " + done + ".");
 }
 
 absl::StatusOr<std::string> Poller::Retry(const std::string& name) {

@@ -49,7 +49,8 @@ void Poller::FetchMeasured(const std::string& job) {
   {
     base::MutexLock lock(mutex_);
     const v1::Trial* trial = known_.Find(ParentOf(job));
-    if (const v1::Job* main = trial == nullptr ? nullptr : MainJob(*trial); main != nullptr) attempts = main->attempts_size();
+    if (const v1::Job* main = trial == nullptr ? nullptr : MainJob(*trial); main != nullptr)
+      attempts = main->attempts_size();
   }
   const std::string stored = StoredWith(job);
   v1::ListSeriesRequest request;

@@ -8,7 +8,7 @@
 namespace strata::client::top {
 namespace {
 
-constexpr size_t kAxis = 4;  // columns of the layers' numbers at the left
+constexpr size_t kAxis = 4;    // columns of the layers' numbers at the left
 constexpr size_t kWidest = 4;  // columns of one measurement, while there are few
 
 // What falls in one cell.
@@ -39,7 +39,9 @@ void PutBin(const Bin& bin, const LogRange& range, const Signs& signs, size_t ro
     if (bin.zero) screen.PutGlyph(row, column, U'0', Style::kDiverged);
   } else {
     const double fraction = Fraction(bin.sum / bin.counted, range);
-    const auto of = [&](size_t steps) { return std::min(steps - 1, static_cast<size_t>(fraction * static_cast<double>(steps))); };
+    const auto of = [&](size_t steps) {
+      return std::min(steps - 1, static_cast<size_t>(fraction * static_cast<double>(steps)));
+    };
     screen.PutGlyph(row, column, signs.heat[of(signs.heat.size())], Heat(static_cast<int>(of(kHeatLevels))));
   }
 }
@@ -62,14 +64,15 @@ LogRange RangeOf(const std::vector<const Measured::Rows*>& stacks) {
   return range;
 }
 
-void DrawHeat(const std::string& title, const Measured::Rows& rows, const LogRange& range, const Signs& signs, Area area,
-              Screen& screen) {
+void DrawHeat(const std::string& title, const Measured::Rows& rows, const LogRange& range, const Signs& signs,
+              Area area, Screen& screen) {
   if (area.rows < 3 || area.columns < kAxis + 8 || rows.values.empty()) return;
   size_t layers = 0;
   for (const auto& values : rows.values) layers = std::max(layers, values.size());
   if (layers == 0) return;
   screen.Put(area.row, area.column, title, Style::kDim, area.column + area.columns);
-  const size_t height = std::min(area.rows - 2, layers), width = std::min(area.columns - kAxis, rows.values.size() * kWidest);
+  const size_t height = std::min(area.rows - 2, layers),
+               width = std::min(area.columns - kAxis, rows.values.size() * kWidest);
   const auto layer_of = [&](size_t line) { return line * layers / height; };
   for (size_t line = 0; line < height; ++line) {  // line 0: the first layers, drawn lowest
     const size_t row = area.row + height - line;
@@ -80,7 +83,8 @@ void DrawHeat(const std::string& title, const Measured::Rows& rows, const LogRan
       const size_t end = std::max(begin + 1, (column + 1) * rows.values.size() / width);
       Bin bin;
       for (size_t i = begin; i < end; ++i) {
-        for (size_t layer = first; layer < std::min(behind, rows.values[i].size()); ++layer) bin.Take(rows.values[i][layer]);
+        for (size_t layer = first; layer < std::min(behind, rows.values[i].size()); ++layer)
+          bin.Take(rows.values[i][layer]);
       }
       PutBin(bin, range, signs, row, area.column + kAxis + column, screen);
     }
@@ -94,11 +98,12 @@ void DrawHeat(const std::string& title, const Measured::Rows& rows, const LogRan
 
 void DrawScale(const LogRange& range, const Signs& signs, size_t row, size_t column, Screen& screen) {
   if (range.empty) return;
-  column = screen.Put(row, column, absl::StrFormat("%.0e ", std::pow(10, range.low)), Style::kDim);
+  column = screen.Put(row, column, absl::StrFormat("%.2g ", std::pow(10, range.low)), Style::kDim);
   for (int level = 0; level < kHeatLevels; ++level) {
-    screen.PutGlyph(row, column++, signs.heat[static_cast<size_t>(level) * signs.heat.size() / kHeatLevels], Heat(level));
+    screen.PutGlyph(row, column++, signs.heat[static_cast<size_t>(level) * signs.heat.size() / kHeatLevels],
+                    Heat(level));
   }
-  screen.Put(row, column, absl::StrFormat(" %.0e", std::pow(10, range.high)), Style::kDim);
+  screen.Put(row, column, absl::StrFormat(" %.2g", std::pow(10, range.high)), Style::kDim);
 }
 
 }  // namespace strata::client::top

@@ -1,4 +1,5 @@
-// What the monitor knows: the service's answers, kept while it is away. Plain values; the poller fills them, views read them.
+// What the monitor knows: the service's answers, kept while it is away. Plain values; the poller fills them, views read
+// them.
 #pragma once
 
 #include <map>
@@ -28,8 +29,8 @@ struct Measured {
     std::vector<int> updates;
     std::vector<std::vector<double>> values;
   };
-  std::string job;  // empty: none fetched
-  std::map<std::string, Curve> scalars;  // train_loss, valid_nll, learning_rate
+  std::string job;                             // empty: none fetched
+  std::map<std::string, Curve> scalars;        // train_loss, valid_nll, learning_rate
   std::map<std::string, Rows> gradient_norms;  // encoder, decoder: gradient_norm_output
 };
 
@@ -49,8 +50,8 @@ struct LogTail {
 struct Knowledge {
   std::vector<v1::Experiment> experiments;  // newest first
   bool experiments_known = false;
-  v1::Experiment experiment;      // the one in view; its name is empty until it has been read
-  std::vector<v1::Trial> trials;  // in the order of the grid
+  v1::Experiment experiment;                // the one in view; its name is empty until it has been read
+  std::vector<v1::Trial> trials;            // in the order of the grid
   std::map<std::string, MainScore> scores;  // by trial
   std::vector<v1::Worker> workers;
   bool workers_known = false;

@@ -1,5 +1,6 @@
-// Colours and attributes of styles, for curses. After Okabe and Ito where the terminal has 256 colours, so that they stay apart for
-// people who see red and green alike; the heat map's run from dark blue to yellow as cividis does. Used by terminal.cc alone.
+// Colours and attributes of styles, for curses. After Okabe and Ito where the terminal has 256 colours, so that they
+// stay apart for people who see red and green alike; the heat map's run from dark blue to yellow as cividis does. Used
+// by terminal.cc alone.
 #pragma once
 
 #include "client/top/screen.h"

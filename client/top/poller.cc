@@ -79,7 +79,8 @@ void Poller::Say(const std::string& notice) {
 }
 
 void Poller::NoteAnswer(const grpc::Status& status) {
-  const bool away = status.error_code() == grpc::StatusCode::UNAVAILABLE || status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+  const bool away = status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+                    status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
   base::MutexLock lock(mutex_);
   if (away == known_.away() || status.error_code() == grpc::StatusCode::CANCELLED) return;
   known_.away_since = away ? absl::Now() : absl::InfiniteFuture();
@@ -157,7 +158,8 @@ void Poller::Watch() {
     if (status.ok()) {  // it is done; look now and then whether it still is
       while (!Pause(experiment, kAfterDone) && !ChangedAfterDone(experiment)) {
       }
-    } else if (status.error_code() == grpc::StatusCode::UNAVAILABLE || status.error_code() == grpc::StatusCode::CANCELLED) {
+    } else if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+               status.error_code() == grpc::StatusCode::CANCELLED) {
       Pause(experiment, kAgain);
     } else {
       Say(std::string(connection_.Explain(status).message()));
@@ -194,7 +196,8 @@ void Poller::Fetch() {
 void Poller::FetchDue(const Wish& wish) {
   if (Due("workers", absl::Seconds(wish.workers ? 2 : 5))) FetchWorkers();
   if (wish.experiments && Due("experiments", absl::Seconds(2))) FetchExperiments();
-  if (!wish.measured.empty() && (wish.measured != measured_ || Due("measured", absl::Seconds(2)))) FetchMeasured(wish.measured);
+  if (!wish.measured.empty() && (wish.measured != measured_ || Due("measured", absl::Seconds(2))))
+    FetchMeasured(wish.measured);
   if (!wish.log.empty() && (wish.log != log_ || Due("log", absl::Seconds(1)))) {
     for (int i = 0; i < 20 && FetchLog(wish.log);) ++i;
   }

@@ -1,5 +1,5 @@
-// Fetches what the monitor shows, with two threads: one holds the stream WatchExperiment (what changed, as it changes), one makes unary
-// calls. How often, at most:
+// Fetches what the monitor shows, with two threads: one holds the stream WatchExperiment (what changed, as it changes),
+// one makes unary calls. How often, at most:
 //   workers              every 2 s on their page, else every 5 s
 //   experiments          every 2 s on their page, else never; the newest 200
 //   measurements         of the trial in view only: its list of series every 2 s, and of those that grew the new points
@@ -55,8 +55,8 @@ class Poller {
   class Call;
   // One unary call that ~Poller can end. Keeps `away_since` true to what came of it.
   template <typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*), Stub& stub,
-                               const Request& request);
+  absl::StatusOr<Response> Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                               Stub& stub, const Request& request);
   void NoteAnswer(const grpc::Status& status);
   void Watch();
   grpc::Status Stream(const std::string& experiment);
@@ -93,11 +93,11 @@ class Poller {
   bool again_ ABSL_GUARDED_BY(mutex_) = false;  // watch a finished experiment once more
   std::atomic<uint64_t> version_{1};
   // Of the fetching thread alone:
-  std::map<std::string, absl::Time> last_;      // call -> when it was made last
-  std::string scored_of_;                       // experiment whose scores these are
-  std::map<std::string, int> scored_;           // evaluation -> its attempts when it was asked for
-  std::map<std::string, int> seen_;             // series of the job in view -> update of its last point
-  std::string measured_;                        // job in view
+  std::map<std::string, absl::Time> last_;  // call -> when it was made last
+  std::string scored_of_;                   // experiment whose scores these are
+  std::map<std::string, int> scored_;       // evaluation -> its attempts when it was asked for
+  std::map<std::string, int> seen_;         // series of the job in view -> update of its last point
+  std::string measured_;                    // job in view
   int measured_attempts_ = 0;
   std::string log_;
   int64_t log_offset_ = 0;

@@ -29,8 +29,8 @@ class Poller::Call {
 };
 
 template <typename Stub, typename Request, typename Response>
-absl::StatusOr<Response> Poller::Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*), Stub& stub,
-                                     const Request& request) {
+absl::StatusOr<Response> Poller::Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                     Stub& stub, const Request& request) {
   constexpr std::chrono::seconds kDeadline{5};
   Call call(*this);
   call.context()->set_deadline(std::chrono::system_clock::now() + kDeadline);

@@ -1,4 +1,5 @@
-// A picture of a terminal as a value: a grid of styled cells. What draws it on a real one is painter.h; tests read it as text.
+// A picture of a terminal as a value: a grid of styled cells. What draws it on a real one is painter.h; tests read it
+// as text.
 #pragma once
 
 #include <cstddef>
@@ -56,8 +57,8 @@ class Screen {
   size_t columns() const { return columns_; }
   const Cell& at(size_t row, size_t column) const { return cells_[row * columns_ + column]; }
 
-  // Writes UTF-8 text from a place on, cut at `end` (the screen's edge by default). Outside the screen nothing is written; control
-  // characters become spaces, broken UTF-8 a question mark. Returns the column after the text.
+  // Writes UTF-8 text from a place on, cut at `end` (the screen's edge by default). Outside the screen nothing is
+  // written; control characters become spaces, broken UTF-8 a question mark. Returns the column after the text.
   size_t Put(size_t row, size_t column, std::string_view text, Style style = Style::kText, size_t end = SIZE_MAX);
   // The same, and where the text does not fit an ellipsis of these signs ends it.
   size_t PutFit(size_t row, size_t column, std::string_view text, Style style, size_t end, const Signs& signs);

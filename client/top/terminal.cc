@@ -122,19 +122,19 @@ void WriteRun(int row, int column, const Screen& screen, size_t begin, size_t en
 
 }  // namespace
 
-bool LocaleIsUtf8() {
-  return std::setlocale(LC_ALL, "") != nullptr && std::strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-}
+bool LocaleIsUtf8() { return std::setlocale(LC_ALL, "") != nullptr && std::strcmp(nl_langinfo(CODESET), "UTF-8") == 0; }
 
 absl::Status Terminal::Usable() {
-  for (const auto& [file, name] : {std::pair{STDIN_FILENO, "Standard input"}, std::pair{STDOUT_FILENO, "Standard output"}}) {
+  for (const auto& [file, name] :
+       {std::pair{STDIN_FILENO, "Standard input"}, std::pair{STDOUT_FILENO, "Standard output"}}) {
     if (isatty(file) == 0) return absl::FailedPreconditionError(absl::StrCat(name, " is no terminal."));
   }
   const char* term = std::getenv("TERM");
   const std::string name = term == nullptr ? "" : term;
   int error = 0;
   if (name.empty() || setupterm(name.c_str(), STDOUT_FILENO, &error) == ERR)
-    return absl::FailedPreconditionError(absl::StrCat("TERM is \"", name, "\", which is no terminal that this machine knows."));
+    return absl::FailedPreconditionError(
+        absl::StrCat("TERM is \"", name, "\", which is no terminal that this machine knows."));
   const char* move = tigetstr(const_cast<char*>("cup"));
   if (move == nullptr || move == reinterpret_cast<char*>(-1))
     return absl::FailedPreconditionError(absl::StrCat("The terminal \"", name, "\" cannot move its cursor."));
@@ -196,8 +196,8 @@ void Terminal::Show(const Screen& screen) {
         continue;
       }
       size_t end = column + 1;  // cells of one look that differ are one run
-      while (end < screen.columns() && screen.at(row, end).style == cell.style && screen.at(row, end).selected == cell.selected &&
-             (whole || screen.at(row, end) != shown_->at(row, end)))
+      while (end < screen.columns() && screen.at(row, end).style == cell.style &&
+             screen.at(row, end).selected == cell.selected && (whole || screen.at(row, end) != shown_->at(row, end)))
         ++end;
       if (cell.glyph == 0 && column > 0) --column;  // the right half of a wide character: write all of it
       ApplyLook(cell.style, cell.selected, color_);

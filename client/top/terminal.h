@@ -12,8 +12,8 @@ namespace strata::client::top {
 // Whether the locale's encoding is UTF-8. Sets the program's locale to the environment's.
 bool LocaleIsUtf8();
 
-// One at a time, and of one thread. While it lives, SIGINT, SIGTERM and SIGHUP only set what ended() returns; SIGTSTP suspends the program
-// with the terminal restored. Fatal signals restore the terminal before they end the program.
+// One at a time, and of one thread. While it lives, SIGINT, SIGTERM and SIGHUP only set what ended() returns; SIGTSTP
+// suspends the program with the terminal restored. Fatal signals restore the terminal before they end the program.
 class Terminal {
  public:
   // FAILED_PRECONDITION: standard input or output is no terminal, or one that cannot move its cursor; says which.

@@ -1,4 +1,5 @@
-// A small experiment as the service would show it, for tests: 3 schemes x 3 depths, a trial in every state that a board shows.
+// A small experiment as the service would show it, for tests: 3 schemes x 3 depths, a trial in every state that a board
+// shows.
 #pragma once
 
 #include <cmath>
@@ -37,7 +38,8 @@ inline v1::Trial MakeTrial(int number, const std::string& scheme, const std::str
   return trial;
 }
 
-inline void SetState(v1::Trial& trial, v1::JobState train, v1::JobState evaluate, int done, const std::string& cause = "") {
+inline void SetState(v1::Trial& trial, v1::JobState train, v1::JobState evaluate, int done,
+                     const std::string& cause = "") {
   trial.set_state(train);
   trial.set_updates_done(done);
   trial.mutable_jobs(0)->set_state(train);
@@ -84,8 +86,9 @@ inline Knowledge MakeKnowledge() {
   v1::Experiment& experiment = known.experiment;
   experiment.set_name("experiments/grid-1");
   experiment.set_trials(9);
-  const std::pair<v1::JobState, int> counts[] = {{v1::JOB_STATE_QUEUED, 3}, {v1::JOB_STATE_RUNNING, 1}, {v1::JOB_STATE_SUCCEEDED, 2},
-                                                 {v1::JOB_STATE_FAILED, 1}, {v1::JOB_STATE_CANCELLED, 1}, {v1::JOB_STATE_DIVERGED, 1}};
+  const std::pair<v1::JobState, int> counts[] = {{v1::JOB_STATE_QUEUED, 3},    {v1::JOB_STATE_RUNNING, 1},
+                                                 {v1::JOB_STATE_SUCCEEDED, 2}, {v1::JOB_STATE_FAILED, 1},
+                                                 {v1::JOB_STATE_CANCELLED, 1}, {v1::JOB_STATE_DIVERGED, 1}};
   for (const auto& [state, count] : counts) {
     v1::StateCount* of = experiment.add_states();
     of->set_state(state);
@@ -126,7 +129,8 @@ inline void AddMeasured(Knowledge& known) {
       Measured::Rows& rows = measured.gradient_norms[stack];
       rows.updates.push_back(update);
       rows.values.emplace_back();
-      for (int layer = 1; layer <= 18; ++layer) rows.values.back().push_back(std::pow(10, (layer - 18) / 6.0 - update / 200.0));
+      for (int layer = 1; layer <= 18; ++layer)
+        rows.values.back().push_back(std::pow(10, (layer - 18) / 6.0 - update / 200.0));
     }
   }
   measured.scalars["learning_rate"] = {{230}, {0.00083}};

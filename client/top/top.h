@@ -14,8 +14,9 @@ struct Options {
   bool color = true;
 };
 
-// Runs until q or a signal. `connect` is called once, with the signals blocked that the terminal's thread alone may take. CANCELLED after
-// ctrl-C; SIGTERM and SIGHUP end the program as they would have. FAILED_PRECONDITION: the terminal cannot show it.
+// Runs until q or a signal. `connect` is called once, with the signals blocked that the terminal's thread alone may
+// take. CANCELLED after ctrl-C; SIGTERM and SIGHUP end the program as they would have. FAILED_PRECONDITION: the
+// terminal cannot show it.
 absl::Status Monitor(const std::function<Connection()>& connect, const Options& options);
 
 // Prints the board of an experiment once, as plain text.

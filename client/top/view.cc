@@ -83,7 +83,9 @@ int ColumnsOf(const Key& key) {
 
 // Down and up go through the seeds of a cell before they leave it.
 void MoveOnBoard(int by, const Board& board, bool folded, View& view) {
-  const auto seeds = [&](size_t row) { return folded || board.rows.empty() ? 1 : std::max<size_t>(1, board.rows[row].most); };
+  const auto seeds = [&](size_t row) {
+    return folded || board.rows.empty() ? 1 : std::max<size_t>(1, board.rows[row].most);
+  };
   for (; by > 0; --by) {
     if (view.seed + 1 < seeds(view.row)) {
       ++view.seed;
@@ -185,7 +187,8 @@ void AskToCancel(const Knowledge& known, View& view) {
   if (view.page == Page::kWorkers) return;
   const v1::Trial* trial = Selected(view, known);
   if (trial == nullptr) return;
-  const bool live = std::any_of(trial->jobs().begin(), trial->jobs().end(), [](const v1::Job& job) { return !IsFinal(job.state()); });
+  const bool live =
+      std::any_of(trial->jobs().begin(), trial->jobs().end(), [](const v1::Job& job) { return !IsFinal(job.state()); });
   if (live) {
     view.asks = Command{Command::kCancelTrial, trial->name()};
   } else {

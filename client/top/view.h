@@ -1,5 +1,5 @@
-// Which page is open and what is selected there, and what a key does to it. Pure: the same view, knowledge and key give the same
-// view and command.
+// Which page is open and what is selected there, and what a key does to it. Pure: the same view, knowledge and key give
+// the same view and command.
 #pragma once
 
 #include <optional>

@@ -173,8 +173,8 @@ TEST(ArrangeTest, OneBoardForEachTaskAndARowForWhateverElseVaries) {
   EXPECT_THAT(boards[0].depths, ElementsAre("3L-3L", "6L-6L", "18L-18L"));
   std::vector<std::string> labels;
   for (const BoardRow& row : boards[0].rows) labels.push_back(row.label);
-  EXPECT_THAT(labels, ElementsAre("post_ln rescale_init=false", "post_ln rescale_init=true", "pre_ln rescale_init=false",
-                                  "b2t rescale_init=false"));
+  EXPECT_THAT(labels, ElementsAre("post_ln rescale_init=false", "post_ln rescale_init=true",
+                                  "pre_ln rescale_init=false", "b2t rescale_init=false"));
 }
 
 TEST(TellTest, SaysWhatACellIs) {
