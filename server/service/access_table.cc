@@ -77,6 +77,16 @@ const std::vector<AccessRule>& AccessRules() {
       For(kAdmin, "strata.v1.AccessService/ListTokens"),
       For(kAdmin, "strata.v1.AccessService/RevokeToken", kChange),
       For(kAdmin, "strata.v1.AccessService/ListAuditEntries"),
+      For(kViewer, "strata.v1.UpkeepService/PlanDeletion"),
+      For(kAdmin, "strata.v1.UpkeepService/Delete", kChange),
+      For(kViewer, "strata.v1.UpkeepService/GetUsage"),
+      For(kAdmin, "strata.v1.UpkeepService/CollectGarbage", kChange),
+      // A backup changes nothing, but takes all there is along, hashes of tokens included.
+      For(kAdmin, "strata.v1.UpkeepService/BeginBackup", kChange),
+      For(kAdmin, "strata.v1.UpkeepService/ListBackupFiles"),
+      For(kAdmin, "strata.v1.UpkeepService/ReadBackupFile"),
+      For(kAdmin, "strata.v1.UpkeepService/EndBackup"),
+      For(kAdmin, "strata.v1.UpkeepService/CheckStorage"),
       For(kViewer, "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"),
       // Whether it serves, and nothing else: for the health checks of container engines.
       ForAnyone("grpc.health.v1.Health/Check"),
