@@ -19,7 +19,7 @@ def by_keys(cluster, experiment):
     trial = top.shows("train_loss", "gradient norm, layer by update", "encoder", "decoder", "learning rate", "attempt 1 on w1")
     assert re.search("[\u2801-\u28ff]", trial), trial  # the curve
     top.keys("l")
-    top.shows("log of", "attempt 1", "its end")
+    top.shows("log of", "ttempt 1")  # of a short training it may be empty
     top.keys("\x1b")
     top.shows("train_loss")
     top.keys("w")
