@@ -1,6 +1,7 @@
 // strata: the command line. One file a subcommand; see command.h.
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include "client/commands/command.h"
 #include "cmake/build_info.h"
@@ -35,6 +36,7 @@ std::string UnknownCommand(const CLI::App* app, int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace strata::client;  // NOLINT: the whole program is of it
   std::signal(SIGPIPE, SIG_IGN);
+  setenv("GRPC_VERBOSITY", "NONE", 0);  // what goes wrong is said by us, once
   Context context;
   CLI::App app("Trains and evaluates deep Transformers as a service.");
   app.name("strata");

@@ -161,6 +161,7 @@ int main(int argc, char** argv) {
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   spdlog::flush_on(spdlog::level::info);
   ::signal(SIGPIPE, SIG_IGN);
+  ::setenv("GRPC_VERBOSITY", "NONE", 0);  // what goes wrong is said by us, once
   sigset_t signals;
   ::sigemptyset(&signals);
   ::sigaddset(&signals, SIGTERM);
