@@ -201,10 +201,15 @@ void ControllerRules::Await(const AttemptKey& key) {
 
 void ControllerRules::Compare(const AttemptKey& key) {
   c_.awaited_.erase(key);
-  if (const std::string text = ComparePositions(c_.Find(key)->places); !text.empty()) {
+  const Attempt& told = *c_.Find(key);
+  const std::string text = ComparePositions(told.places);
+  const int32_t behind = RankBehind(told.places);
+  const bool hung = told.cause == "stalled" || told.cause == "rank_lost";
+  // That all stood at one place says something of a hang, and nothing of a failure with a cause of its own.
+  const bool together = behind < 0 && std::all_of(told.places.begin(), told.places.end(),
+                                                  [](const RankPlace& place) { return place.sequence >= 0; });
+  if (!text.empty() && (hung || !together)) {
     Attempt& attempt = Changed(key);
-    const int32_t behind = RankBehind(attempt.places);
-    const bool hung = attempt.cause == "stalled" || attempt.cause == "rank_lost";
     if (hung && behind >= 0) MarkFailed(attempt, attempt.places[static_cast<size_t>(behind)].worker);
     const auto append = [&](std::string& message) { absl::StrAppend(&message, message.empty() ? "" : " ", text); };
     append(attempt.message);

@@ -322,6 +322,18 @@ TEST_F(GangsTest, WhoDiedBeforeTheMeetingIsTheCauseNotThatItDidNotCome) {
   EXPECT_THAT(JobOf("a").message, HasSubstr("Rank 0 was killed."));
 }
 
+TEST_F(GangsTest, WhereAllStoodIsToldOfAHangAndOfNoOtherFailure) {
+  for (const auto& [cause, told] : {std::pair("stalled", true), {"bad_spec", false}}) {
+    const std::string job = cause;
+    AddWorker("w1", 1);
+    AddWorker("w2", 1);
+    Do(JobsSubmitted{{Job{.name = job, .ranks = 2, .max_attempts = 1}}});
+    Do(AttemptCompleted{job, 1, "w1", "failed", true, cause, "", {}, {{0, 6, "x"}}});
+    Do(AttemptCompleted{job, 1, "w2", "failed", true, cause, "", {}, {{1, 6, "x"}}});
+    EXPECT_EQ(!Last(job).message.empty(), told) << cause << ": " << Last(job).message;
+  }
+}
+
 TEST_F(GangsTest, PositionsArriveWhileTheNextAttemptRuns) {
   AddWorker("w1", 1);
   AddWorker("w2", 1);
