@@ -191,8 +191,8 @@ def check_secrets(cluster, *secrets):
             content = path.read_bytes()
             for secret in secrets:
                 assert secret.encode() not in content, f"{path} holds a secret"
-    keys = [path for path in cluster.home.rglob("*.key")] + [cluster.home / "coordinator" / "admin-token"]
-    assert len(keys) > 5 and all(path.stat().st_mode & 0o777 == 0o600 for path in keys), keys
+    keys = list(cluster.certs.glob("*.key")) + [cluster.home / "coordinator" / "admin-token"]
+    assert len(keys) > 4 and all(path.stat().st_mode & 0o777 == 0o600 for path in keys), keys
     for process in [cluster.coordinator, *cluster.agents.values()]:
         for part in ("cmdline", "environ"):
             content = pathlib.Path(f"/proc/{process.pid}/{part}").read_bytes()
