@@ -239,12 +239,14 @@ TEST_F(CliWithCoordinatorTest, FollowsLogsToTheirEnd) {
 TEST_F(CliWithCoordinatorTest, GenerateLooksAtItsFileAndTrialFirst) {
   Write("letter.txt", "a line\n");
   Write("empty.txt", "");
+  Write("empty.wav", "");
   for (const auto& [arguments, message] : std::vector<std::pair<std::string, std::string>>{
            {"generate demo-1/t9 letter.txt", "There is no experiments/demo-1/trials/t9"},
            {"generate demo-1 letter.txt", "this needs a trial"},
            {"generate demo-1/t1 nowhere.txt", "nowhere.txt: there is no such file"},
            {"generate demo-1/t1 .", ". is a folder"},
-           {"generate demo-1/t1 empty.txt", "empty.txt is empty"},
+           {"generate demo-1/t1 empty.txt", "empty.txt is empty. Give text of at least one line, or a sound."},
+           {"generate demo-1/t1 empty.wav", "empty.wav is empty. Give text of at least one line, or a sound."},
            {"generate demo-1/t1 letter.txt --checkpoint newest", "newest"}}) {
     const Outcome outcome = Run(arguments);
     EXPECT_EQ(outcome.status, 2) << arguments << outcome.err;

@@ -224,7 +224,7 @@ absl::Status CheckInput(const std::string& file) {
     return absl::InvalidArgumentError(
         absl::StrCat(file, " is a folder. Name a file: text, a sound, or a list of sounds."));
   if (fs::file_size(file, error) == 0)
-    return absl::InvalidArgumentError(absl::StrCat(file, " is empty. Give at least one line."));
+    return absl::InvalidArgumentError(absl::StrCat(file, " is empty. Give text of at least one line, or a sound."));
   return absl::OkStatus();
 }
 

@@ -50,20 +50,22 @@ struct CauseRule {
   std::string_view cause;
   bool mends;
 };
+
+// What each means stands beside it; docs/reference/errors.md takes it from here.
 constexpr CauseRule kCauses[] = {
-    {"worker_lost", true},  // another worker may hold
-    {"rank_lost", true},
-    {"crashed", true},
-    {"stalled", true},
-    {"rendezvous_failed", true},  // an address that could not be reached may be reached, or another worker's
-    {"start_failed", true},
-    {"disk_full", true},       // another worker may have room
-    {"internal", true},        // a rank whose peer died may say no more than this
-    {"out_of_memory", false},  // the same batch needs the same memory
-    {"bad_spec", false},
-    {"data_error", false},
-    {"dataset_missing", false},     // a person has to register it
-    {"checkpoint_corrupt", false},  // unless there is an older one to fall back to
+    {"worker_lost", true},        // the worker was not heard of for a lease's time; another may hold
+    {"rank_lost", true},          // another rank of the attempt went away
+    {"crashed", true},            // a trainer was ended by a signal, or ended without saying why
+    {"stalled", true},            // no rank told anything for resources.stall_seconds
+    {"rendezvous_failed", true},  // the ranks did not meet; the address, or another worker's, may be reached next time
+    {"start_failed", true},       // the agent could not prepare or start a trainer
+    {"disk_full", true},          // the worker's disk is full; another worker may have room
+    {"internal", true},           // a fault of the program; a rank whose peer died may say no more than this
+    {"out_of_memory", false},     // of the machine, the slot or the GPU; the same batch needs the same memory
+    {"bad_spec", false},          // this trainer or its device cannot do what the spec asks
+    {"data_error", false},        // a file of the dataset is damaged, or does not fit the spec
+    {"dataset_missing", false},   // the coordinator does not have the dataset; a person has to register it
+    {"checkpoint_corrupt", false},  // a checkpoint is damaged, and there is no older one to fall back to
 };
 
 }  // namespace
