@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>
+#include <optional>
 
 #include "cmake/build_info.h"
 #include "server/base/file.h"
@@ -19,6 +20,27 @@ namespace {
 int Fail(const absl::Status& status) {
   std::cerr << "strata-coordinator: " << status.message() << "\n";
   return 1;
+}
+
+// The exit status where the command line asked for help or is wrong.
+std::optional<int> Parse(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return std::nullopt;
+}
+
+// Blocked in every thread, and taken by sigwait in main. A peer that goes away is an error of a call, not a signal.
+sigset_t BlockSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return signals;
 }
 
 }  // namespace
@@ -49,7 +71,7 @@ int main(int argc, char** argv) {
   bool health = false;
   app.add_flag("--health", health, "Say by the exit status whether a coordinator serves on the folder, and end");
   app.set_version_flag("--version", std::string(strata::Version()) + " (" + strata::Commit() + ")");
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> status = Parse(app, argc, argv); status.has_value()) return *status;
 
   // What goes wrong is said by us, once; gRPC's own log stays off unless asked for.
   setenv("GRPC_VERBOSITY", "NONE", 0);
@@ -57,13 +79,7 @@ int main(int argc, char** argv) {
       std::make_shared<spdlog::logger>("coordinator", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
 
-  // Blocked in every thread, and taken by sigwait below. A peer that goes away is an error of a call, not a signal.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  const sigset_t signals = BlockSignals();
 
   if (health) {
     const absl::Status status = strata::service::CheckServing(options.data_dir);
