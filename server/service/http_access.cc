@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/tls/https_libraries.h"
 #include "server/service/rpc.h"
 
 namespace strata::service {
@@ -29,15 +30,37 @@ std::string TokenOf(const char* header) {
 
 }  // namespace
 
-std::vector<std::string> HttpAccess::Listening(const std::string& listen) const { return {"listening_ports", listen}; }
+absl::StatusOr<std::unique_ptr<HttpAccess>> HttpAccess::Create(const Access& access, const base::TlsFiles& tls,
+                                                               const std::string& data_dir) {
+  std::unique_ptr<HttpAccess> http(new HttpAccess(access, tls));
+  if (!tls.any()) return http;
+  if (absl::Status status = base::LoadHttpsLibraries(); !status.ok()) return status;
+  auto pair = base::PemPair::Keep(tls, data_dir + "/http.pem");
+  if (!pair.ok()) return pair.status();
+  http->pair_ = *std::move(pair);
+  return http;
+}
+
+std::vector<std::string> HttpAccess::Listening(const std::string& listen) const {
+  if (pair_ == nullptr) return {"listening_ports", listen};
+  return {"listening_ports",      listen + "s", "ssl_certificate", pair_->path(),
+          "ssl_ca_file",          tls_.ca,      "ssl_verify_peer", "optional",
+          "ssl_protocol_version", "4",  // TLS 1.2 or above
+          "ssl_short_trust",      "yes"};
+}
 
 absl::Status HttpAccess::Check(const mg_connection* connection) const {
-  if (!access_.encrypted()) return absl::OkStatus();
+  if (pair_ == nullptr) return absl::OkStatus();
   Caller caller;
   if (const std::string token = TokenOf(mg_get_header(connection, "Authorization")); !token.empty()) {
     auto known = access_.ByToken(token);
     if (!known.ok()) return known.status();
     caller = *std::move(known);
+  } else if (const mg_client_cert* shown = mg_get_request_info(connection)->client_cert; shown != nullptr) {
+    const base::Certificate certificate = base::DescribeX509(shown->peer_cert);
+    const auto role = ParseRole(certificate.role);
+    caller.name = certificate.name;
+    if (role.ok()) caller.role = *role;
   }
   if (caller.role == Role::kNobody) return absl::UnauthenticatedError(absl::StrCat("Who asks? ", kRemedy));
   if (caller.role != Role::kWorker) return absl::OkStatus();

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -23,6 +24,7 @@ class TlsCluster(Cluster):
         self.certificate("init")
         self.certificate("coordinator", "--host", "127.0.0.1")
         self.certificate("worker", "w1", "--host", "127.0.0.1")
+        self.certificate("user", "prometheus", "--role", "viewer")
 
     def certificate(self, *arguments):
         subprocess.run([self.program("client/strata"), "admin", "certs", *arguments, "--dir", str(self.certs)], check=True, capture_output=True)
@@ -64,21 +66,24 @@ def refused(result, status, sentence):
     assert len(text.strip().splitlines()) == 1, f"one sentence is wanted:\n{text}"
 
 
-def served_until(cluster):
+def served_until(cluster, port, alpn):
     """When the certificate that is served there ends."""
     context = ssl.create_default_context(cafile=str(cluster.certs / "ca.crt"))
-    context.set_alpn_protocols(["h2"])
-    with socket.create_connection(("127.0.0.1", cluster.port), timeout=5) as plain, context.wrap_socket(plain, server_hostname="127.0.0.1") as secure:
+    context.set_alpn_protocols(alpn)
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as plain, context.wrap_socket(plain, server_hostname="127.0.0.1") as secure:
         return secure.getpeercert()["notAfter"]
 
 
-def get(cluster, token=None):
-    """Status of a GET of /metrics; with a token as the password."""
-    request = urllib.request.Request(f"http://127.0.0.1:{cluster.metrics_port}/metrics")
+def get(cluster, port, path="/metrics", token=None, name=None):
+    """Status of a GET over HTTPS; with a token as the password, or with a certificate."""
+    context = ssl.create_default_context(cafile=str(cluster.certs / "ca.crt"))
+    if name:
+        context.load_cert_chain(cluster.certs / f"{name}.crt", cluster.certs / f"{name}.key")
+    request = urllib.request.Request(f"https://127.0.0.1:{port}{path}")
     if token:
         request.add_header("Authorization", "Basic " + base64.b64encode(f"any:{token}".encode()).decode())
     try:
-        return urllib.request.urlopen(request, timeout=5).status
+        return urllib.request.urlopen(request, timeout=5, context=context).status
     except urllib.error.HTTPError as error:
         return error.code
 
@@ -170,17 +175,29 @@ def check_certificates(cluster):
 
 
 def check_pages(cluster, revoked):
-    assert get(cluster) == 401
-    assert get(cluster, revoked) == 401
-    assert get(cluster, cluster.admin_token) == 200
+    agent = cluster.agent_metrics["w1"]
+    assert get(cluster, cluster.metrics_port) == 401
+    assert get(cluster, cluster.metrics_port, token=revoked) == 401
+    assert get(cluster, cluster.metrics_port, token=cluster.admin_token) == 200
+    assert get(cluster, cluster.metrics_port, name="user-prometheus") == 200
+    assert get(cluster, cluster.metrics_port, name="worker-w1") == 403
+    assert get(cluster, agent, name="user-prometheus") == 200
+    try:
+        get(cluster, agent)
+        raise AssertionError("the agent's page was shown to nobody in particular")
+    except (OSError, ssl.SSLError):
+        pass
 
 
 def check_rotation(cluster):
-    """The renewed certificate is served within seconds; the agent's session goes on."""
-    before = served_until(cluster)
+    """Both ports serve the renewed certificate within seconds; the agent's session goes on."""
+    ports = ((cluster.port, ["h2"]), (cluster.metrics_port, ["http/1.1"]))
+    before = [served_until(cluster, port, alpn) for port, alpn in ports]
+    time.sleep(1)  # files are told apart by whole seconds
     cluster.certificate("coordinator", "--renew", "--valid", "200d")
     cluster.certificate("worker", "w1", "--renew", "--valid", "200d")
-    until(lambda: served_until(cluster) != before, 10, "the renewed certificate")
+    for (port, alpn), old in zip(ports, before):
+        until(lambda: served_until(cluster, port, alpn) != old, 10, f"the renewed certificate at port {port}")
     cluster.strata("workers")
     assert " READY " in cluster.strata("workers").stdout
 
@@ -191,8 +208,8 @@ def check_secrets(cluster, *secrets):
             content = path.read_bytes()
             for secret in secrets:
                 assert secret.encode() not in content, f"{path} holds a secret"
-    keys = list(cluster.certs.glob("*.key")) + [cluster.home / "coordinator" / "admin-token"]
-    assert len(keys) > 4 and all(path.stat().st_mode & 0o777 == 0o600 for path in keys), keys
+    keys = [*cluster.certs.glob("*.key"), *cluster.home.rglob("http.pem"), cluster.home / "coordinator" / "admin-token"]
+    assert len(keys) > 6 and all(path.stat().st_mode & 0o777 == 0o600 for path in keys), keys
     for process in [cluster.coordinator, *cluster.agents.values()]:
         for part in ("cmdline", "environ"):
             content = pathlib.Path(f"/proc/{process.pid}/{part}").read_bytes()

@@ -92,10 +92,10 @@ std::string WrongSecurity(const Flags& flags) {
   }
   const bool loopback = flags.metrics == "none" || flags.metrics.rfind("127.", 0) == 0 ||
                         flags.metrics.rfind("localhost:", 0) == 0 || flags.metrics.rfind("[::1]", 0) == 0;
-  if (loopback || flags.insecure) return "";
+  if (loopback || tls.identity() || flags.insecure) return "";
   return "--metrics-listen " + flags.metrics +
-         " would serve other machines in the clear: it is plain HTTP. Listen on 127.0.0.1, behind a proxy that speaks TLS if "
-         "need be, or add --insecure if the network is trusted.";
+         " would serve other machines in the clear. Give --tls-cert, --tls-key and --tls-ca ('strata admin certs worker' "
+         "makes them), listen on 127.0.0.1, or add --insecure if the network is trusted.";
 }
 
 // What is wrong with the flags, as a sentence; empty: nothing.
@@ -195,7 +195,7 @@ int main(int argc, char** argv) {
   std::unique_ptr<MetricsServer> metrics;
   std::string metrics_address;
   if (flags.metrics != "none") {
-    auto served = ServeMetrics(flags.metrics, stats, state->path());
+    auto served = ServeMetrics(flags.metrics, stats, state->path(), flags.security.tls);
     if (!served.ok()) return Fail(1, std::string(served.status().message()));
     metrics = *std::move(served);
     metrics_address = MetricsAddress(flags, metrics->port());

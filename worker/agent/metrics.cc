@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/tls/https_libraries.h"
+#include "server/base/tls/pem_pair.h"
 
 namespace strata::agent {
 namespace {
@@ -128,8 +130,12 @@ class GpuCollectable final : public prometheus::Collectable {
 
 class Server final : public MetricsServer {
  public:
-  Server(const std::string& listen, const Stats& stats, const std::string& state_dir)
-      : collectable_(std::make_shared<StatsCollectable>(stats, state_dir)), exposer_(listen, 1) {
+  // `pair`: key and certificate, or null for plain HTTP.
+  Server(const std::string& listen, const Stats& stats, const std::string& state_dir, const std::string& ca,
+         std::unique_ptr<base::PemPair> pair)
+      : collectable_(std::make_shared<StatsCollectable>(stats, state_dir)),
+        pair_(std::move(pair)),
+        exposer_(Options(listen, ca, pair_.get())) {
     exposer_.RegisterCollectable(collectable_);
   }
 
@@ -144,7 +150,17 @@ class Server final : public MetricsServer {
   }
 
  private:
+  static std::vector<std::string> Options(const std::string& listen, const std::string& ca, const base::PemPair* pair) {
+    std::vector<std::string> options = {"listening_ports", listen, "num_threads", "1"};
+    if (pair == nullptr) return options;
+    options[1] += "s";
+    options.insert(options.end(), {"ssl_certificate", pair->path(), "ssl_ca_file", ca, "ssl_verify_peer", "yes",
+                                   "ssl_protocol_version", "4", "ssl_short_trust", "yes"});  // 4: TLS 1.2 or above
+    return options;
+  }
+
   std::shared_ptr<StatsCollectable> collectable_;
+  std::unique_ptr<base::PemPair> pair_;
   std::shared_ptr<GpuCollectable> gpus_;
   prometheus::Exposer exposer_;
 };
@@ -152,9 +168,16 @@ class Server final : public MetricsServer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& listen, const Stats& stats,
-                                                            const std::string& state_dir) {
+                                                            const std::string& state_dir, const base::TlsFiles& tls) {
+  std::unique_ptr<base::PemPair> pair;
+  if (tls.identity()) {
+    if (absl::Status status = base::LoadHttpsLibraries(); !status.ok()) return status;
+    auto kept = base::PemPair::Keep(tls, state_dir + "/http.pem");
+    if (!kept.ok()) return kept.status();
+    pair = *std::move(kept);
+  }
   try {
-    return std::unique_ptr<MetricsServer>(std::make_unique<Server>(listen, stats, state_dir));
+    return std::unique_ptr<MetricsServer>(std::make_unique<Server>(listen, stats, state_dir, tls.ca, std::move(pair)));
   } catch (const std::exception&) {  // what it says names only the HTTP server
     return absl::FailedPreconditionError(
         absl::StrCat("Cannot serve metrics on ", listen,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/base/tls/certificate.h"
 #include "worker/agent/gpus.h"
 #include "worker/agent/stats.h"
 
@@ -21,9 +22,10 @@ class MetricsServer {
 };
 
 // Serves `stats`, which must outlive the server, and how full the disk of `state_dir` is, on HOST:PORT.
-// Plain HTTP.
+// With `tls` over HTTPS, and only to whoever shows a certificate of its authority.
 // FAILED_PRECONDITION with a sentence if the port is in use.
 absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& listen, const Stats& stats,
-                                                           const std::string& state_dir);
+                                                           const std::string& state_dir,
+                                                           const base::TlsFiles& tls = {});
 
 }  // namespace strata::agent
