@@ -65,7 +65,7 @@ class RunningServer final : public Server {
     if (absl::Status status = CheckTls(); !status.ok()) return status;
     if (absl::Status status = CheckExposure(options_.listen, options_, "--listen"); !status.ok()) return status;
     if (options_.metrics_listen != "none") {
-      absl::Status status = CheckPages();
+      absl::Status status = CheckExposure(options_.metrics_listen, options_, "--metrics-listen");
       if (!status.ok()) return status;
     }
     if (absl::Status status = folder_.Prepare(); !status.ok()) return status;
@@ -101,18 +101,6 @@ class RunningServer final : public Server {
   }
 
  private:
-  // The pages are plain HTTP, whatever gRPC is.
-  absl::Status CheckPages() const {
-    ServerOptions plain = options_;
-    plain.tls = {};
-    const absl::Status status = CheckExposure(options_.metrics_listen, plain, "--metrics-listen");
-    if (status.ok() || !options_.tls.any()) return status;
-    return absl::FailedPreconditionError(
-        absl::StrCat("--metrics-listen ", options_.metrics_listen,
-                     " would serve pages and take tokens in the clear: these are plain HTTP. Listen on 127.0.0.1 behind a "
-                     "proxy that speaks TLS, or add --insecure if the network is trusted."));
-  }
-
   absl::Status CheckTls() const {
     if (!options_.tls.any()) return absl::OkStatus();
     if (!options_.tls.identity()) {
@@ -131,7 +119,9 @@ class RunningServer final : public Server {
           *access_, *coordinator_, given ? options_.admin_token_file : options_.data_dir + "/admin-token", given);
       if (!status.ok()) return status;
     }
-    http_access_ = std::make_unique<HttpAccess>(*access_);
+    auto http = HttpAccess::Create(*access_, options_.tls, options_.data_dir);
+    if (!http.ok()) return http.status();
+    http_access_ = *std::move(http);
     return absl::OkStatus();
   }
 
