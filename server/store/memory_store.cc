@@ -248,6 +248,50 @@ class MemoryStore final : public Store {
     base::MutexLock lock(mutex_);
     return t_.checkpoint_events.contains({job, sha256});
   }
+  Rows<Reference> ReferencesTo(const std::string& experiment) override {
+    base::MutexLock lock(mutex_);
+    return store::ReferencesTo(t_, experiment);
+  }
+  Rows<std::string> ExperimentsOfDataset(const std::string& dataset) override {
+    base::MutexLock lock(mutex_);
+    return store::ExperimentsOfDataset(t_, dataset);
+  }
+  Rows<MeasurementSize> MeasurementSizes(const std::string& experiment) override {
+    base::MutexLock lock(mutex_);
+    return store::MeasurementSizes(t_, experiment);
+  }
+  Rows<Artifact> ListAllArtifacts(const std::string& after, int limit) override {
+    base::MutexLock lock(mutex_);
+    auto out = Some(t_.artifacts, 1 << 30, [&](const Artifact& a) { return a.name > after; });
+    std::sort(out.begin(), out.end(), [](const Artifact& a, const Artifact& b) { return a.name < b.name; });
+    if (static_cast<int>(out.size()) > limit) out.resize(static_cast<size_t>(limit));
+    return out;
+  }
+  Rows<Upload> ListUploads() override {
+    base::MutexLock lock(mutex_);
+    std::vector<Upload> out;
+    for (const auto& [id, upload] : t_.uploads) out.push_back(upload);
+    return out;
+  }
+  Rows<Dataset> ListAllDatasets() override {
+    base::MutexLock lock(mutex_);
+    std::vector<Dataset> out;
+    for (const auto& [name, dataset] : t_.datasets) out.push_back(dataset);
+    return out;
+  }
+  Found<std::string> FindDeletion(const std::string& request_id) override {
+    base::MutexLock lock(mutex_);
+    return FindIn(t_.deletions, request_id);
+  }
+  absl::StatusOr<bool> WasCollected(const std::string& job, const std::string& kind) override {
+    base::MutexLock lock(mutex_);
+    return t_.collected.contains({job, kind});
+  }
+  Rows<std::string> CheckIntegrity() override { return std::vector<std::string>(); }
+  absl::Status CopyTo(const std::string&) override {
+    return absl::UnimplementedError("What is in memory alone cannot be copied to a file.");
+  }
+
   Rows<Token> ListTokens(const std::string& after, int limit) override {
     base::MutexLock lock(mutex_);
     std::vector<Token> out;

@@ -15,6 +15,7 @@
 #include "server/store/access_rows.h"
 #include "server/store/rows.h"
 #include "server/store/transaction.h"
+#include "server/store/upkeep_rows.h"
 
 namespace strata::store {
 
@@ -46,6 +47,8 @@ struct MemoryTables {
   std::vector<Artifact> artifacts;
   std::map<std::string, Token> tokens;
   std::vector<AuditEntry> audit;  // by number
+  std::set<std::pair<std::string, std::string>> collected;
+  std::map<std::string, std::string> deletions;  // request, answer
 
   Trial* FindTrial(const std::string& name) {
     const auto at = std::find_if(trials.begin(), trials.end(), [&](const Trial& t) { return t.name == name; });
@@ -55,5 +58,12 @@ struct MemoryTables {
 
 // Makes the change, or says why the tables' keys and references forbid it; then nothing is changed.
 absl::Status ApplyWrite(MemoryTables& tables, const Write& write);
+
+// In memory_upkeep.cc; see store.h and transaction.h.
+absl::Status Erase(MemoryTables& tables, const EraseExperiments& write);
+absl::Status Erase(MemoryTables& tables, const EraseDataset& write);
+std::vector<Reference> ReferencesTo(const MemoryTables& tables, const std::string& experiment);
+std::vector<std::string> ExperimentsOfDataset(const MemoryTables& tables, const std::string& dataset);
+std::vector<MeasurementSize> MeasurementSizes(const MemoryTables& tables, const std::string& experiment);
 
 }  // namespace strata::store

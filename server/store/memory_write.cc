@@ -225,6 +225,32 @@ absl::Status Run(MemoryTables& t, const AddAuditEntry& w) {
   return absl::OkStatus();
 }
 
+absl::Status Run(MemoryTables& t, const EraseExperiments& w) { return Erase(t, w); }
+absl::Status Run(MemoryTables& t, const EraseDataset& w) { return Erase(t, w); }
+
+absl::Status Run(MemoryTables& t, const ReopenDatasetFile& w) {
+  for (DatasetFile& file : t.dataset_files[w.dataset]) {
+    if (file.path == w.path) file.complete = false;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Run(MemoryTables& t, const EraseVectors& w) {
+  std::erase_if(t.vectors, [&](const auto& row) { return std::get<0>(row.first) == w.job; });
+  return absl::OkStatus();
+}
+
+absl::Status Run(MemoryTables& t, const NoteCollected& w) {
+  if (!t.jobs.contains(w.job)) return Missing(w.job);
+  t.collected.insert({w.job, w.kind});
+  return absl::OkStatus();
+}
+
+absl::Status Run(MemoryTables& t, const PutDeletion& w) {
+  if (!t.deletions.emplace(w.request_id, w.answer).second) return Taken(w.request_id);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ApplyWrite(MemoryTables& tables, const Write& write) {

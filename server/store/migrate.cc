@@ -12,6 +12,8 @@ extern "C" const char strata_migration_0004[];
 extern "C" const unsigned long strata_migration_0004_size;
 extern "C" const char strata_migration_0005[];
 extern "C" const unsigned long strata_migration_0005_size;
+extern "C" const char strata_migration_0006[];
+extern "C" const unsigned long strata_migration_0006_size;
 
 namespace strata::store {
 namespace {
@@ -31,7 +33,8 @@ const std::vector<std::string_view>& Migrations() {
                                         {strata_migration_0002, strata_migration_0002_size},
                                         {strata_migration_0003, strata_migration_0003_size},
                                         {strata_migration_0004, strata_migration_0004_size},
-                                        {strata_migration_0005, strata_migration_0005_size}};
+                                        {strata_migration_0005, strata_migration_0005_size},
+                                        {strata_migration_0006, strata_migration_0006_size}};
   return *migrations;
 }
 

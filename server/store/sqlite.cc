@@ -7,7 +7,7 @@
 
 namespace strata::store {
 
-absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<Connection>> Connection::OpenPlain(const std::string& path) {
   std::unique_ptr<Connection> connection(new Connection);
   connection->path_ = path;
   const int code = sqlite3_open_v2(path.c_str(), &connection->db_,
@@ -23,10 +23,17 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
   }
   sqlite3_extended_result_codes(connection->db_, 1);
   sqlite3_busy_timeout(connection->db_, 10000);
+  return connection;
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path) {
+  auto opened = OpenPlain(path);
+  if (!opened.ok()) return opened;
+  std::unique_ptr<Connection>& connection = *opened;
   absl::Status status = connection->Execute(
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16000;");
   if (!status.ok()) return status;
-  return connection;
+  return opened;
 }
 
 Connection::~Connection() {

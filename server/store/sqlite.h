@@ -21,6 +21,8 @@ class Connection {
  public:
   // Opens or creates the file, in WAL mode, synced at every commit, foreign keys enforced.
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& path);
+  // Without WAL and without foreign keys: for a copy that is written once.
+  static absl::StatusOr<std::unique_ptr<Connection>> OpenPlain(const std::string& path);
   ~Connection();
   Connection(const Connection&) = delete;
 

@@ -35,6 +35,16 @@ Found<Upload> FindUploadLike(Connection& db, const Upload& same);
 Found<Artifact> FindArtifact(Connection& db, const std::string& name);
 Rows<Artifact> ListArtifacts(Connection& db, const std::string& trial);
 absl::StatusOr<bool> HasCheckpointEvent(Connection& db, const std::string& job, const std::string& sha256);
+Rows<Reference> ReferencesTo(Connection& db, const std::string& experiment);
+Rows<std::string> ExperimentsOfDataset(Connection& db, const std::string& dataset);
+Rows<MeasurementSize> MeasurementSizes(Connection& db, const std::string& experiment);
+Rows<Artifact> ListAllArtifacts(Connection& db, const std::string& after, int limit);
+Rows<Upload> ListUploads(Connection& db);
+Rows<Dataset> ListAllDatasets(Connection& db);
+Found<std::string> FindDeletion(Connection& db, const std::string& request_id);
+absl::StatusOr<bool> WasCollected(Connection& db, const std::string& job, const std::string& kind);
+Rows<std::string> CheckIntegrity(Connection& db);
+absl::Status CopyTo(Connection& db, const std::string& path);
 Rows<Token> ListTokens(Connection& db, const std::string& after, int limit);
 Rows<AuditEntry> ListAudit(Connection& db, const AuditFilter& filter, int limit);
 

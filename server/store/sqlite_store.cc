@@ -186,6 +186,22 @@ class SqliteStore final : public Store {
   absl::StatusOr<bool> HasCheckpointEvent(const std::string& job, const std::string& sha256) override {
     return Read(sqlite::HasCheckpointEvent, job, sha256);
   }
+  Rows<Reference> ReferencesTo(const std::string& e) override { return Read(sqlite::ReferencesTo, e); }
+  Rows<std::string> ExperimentsOfDataset(const std::string& name) override {
+    return Read(sqlite::ExperimentsOfDataset, name);
+  }
+  Rows<MeasurementSize> MeasurementSizes(const std::string& e) override { return Read(sqlite::MeasurementSizes, e); }
+  Rows<Artifact> ListAllArtifacts(const std::string& after, int limit) override {
+    return Read(sqlite::ListAllArtifacts, after, limit);
+  }
+  Rows<Upload> ListUploads() override { return Read(sqlite::ListUploads); }
+  Rows<Dataset> ListAllDatasets() override { return Read(sqlite::ListAllDatasets); }
+  Found<std::string> FindDeletion(const std::string& id) override { return Read(sqlite::FindDeletion, id); }
+  absl::StatusOr<bool> WasCollected(const std::string& job, const std::string& kind) override {
+    return Read(sqlite::WasCollected, job, kind);
+  }
+  Rows<std::string> CheckIntegrity() override { return Read(sqlite::CheckIntegrity); }
+  absl::Status CopyTo(const std::string& path) override { return Read(sqlite::CopyTo, path); }
   Rows<Token> ListTokens(const std::string& after, int limit) override {
     return Read(sqlite::ListTokens, after, limit);
   }

@@ -273,6 +273,23 @@ absl::Status Run(Connection& db, const AddAuditEntry& w) {
       .Run();
 }
 
+absl::Status Run(Connection& db, const EraseExperiments& w) { return Erase(db, w); }
+absl::Status Run(Connection& db, const EraseDataset& w) { return Erase(db, w); }
+absl::Status Run(Connection& db, const EraseVectors& w) { return Erase(db, w); }
+
+absl::Status Run(Connection& db, const ReopenDatasetFile& w) {
+  return Query(db, "UPDATE dataset_files SET complete = 0 WHERE dataset = ? AND path = ?", w.dataset, w.path).Run();
+}
+
+absl::Status Run(Connection& db, const NoteCollected& w) {
+  return Query(db, "INSERT OR REPLACE INTO collected (job, kind, time) VALUES (?, ?, ?)", w.job, w.kind, w.time).Run();
+}
+
+absl::Status Run(Connection& db, const PutDeletion& w) {
+  return Query(db, "INSERT INTO deletions (request_id, time, answer) VALUES (?, ?, ?)", w.request_id, w.time, w.answer)
+      .Run();
+}
+
 }  // namespace
 
 absl::Status ApplyWrite(Connection& db, const Write& write) {

@@ -10,4 +10,9 @@ namespace strata::store {
 // Applies one write within the open transaction.
 absl::Status ApplyWrite(Connection& db, const Write& write);
 
+// In sqlite_upkeep.cc.
+absl::Status Erase(Connection& db, const EraseExperiments& w);
+absl::Status Erase(Connection& db, const EraseDataset& w);
+absl::Status Erase(Connection& db, const EraseVectors& w);
+
 }  // namespace strata::store

@@ -17,6 +17,7 @@
 #include "server/store/access_rows.h"
 #include "server/store/rows.h"
 #include "server/store/transaction.h"
+#include "server/store/upkeep_rows.h"
 
 namespace strata::store {
 
@@ -89,6 +90,26 @@ class Store {
   virtual Rows<Artifact> ListArtifacts(const std::string& trial) = 0;
   // Has AddCheckpointEvent said so, in any attempt?
   virtual absl::StatusOr<bool> HasCheckpointEvent(const std::string& job, const std::string& sha256) = 0;
+
+  // Trials of other experiments that refer to this one's trials or jobs.
+  virtual Rows<Reference> ReferencesTo(const std::string& experiment) = 0;
+  // Experiments with trials on this dataset, by name.
+  virtual Rows<std::string> ExperimentsOfDataset(const std::string& dataset) = 0;
+  // Of each job that has measurements, by name; of one experiment, or with an empty name of all.
+  virtual Rows<MeasurementSize> MeasurementSizes(const std::string& experiment) = 0;
+  // By name, after `after`.
+  virtual Rows<Artifact> ListAllArtifacts(const std::string& after, int limit) = 0;
+  virtual Rows<Upload> ListUploads() = 0;
+  // By name, those that are not complete too.
+  virtual Rows<Dataset> ListAllDatasets() = 0;
+  // What PutDeletion stored.
+  virtual Found<std::string> FindDeletion(const std::string& request_id) = 0;
+  // Has NoteCollected said so?
+  virtual absl::StatusOr<bool> WasCollected(const std::string& job, const std::string& kind) = 0;
+  // What is wrong with what is stored, one sentence each. Reads all of it.
+  virtual Rows<std::string> CheckIntegrity() = 0;
+  // Writes what is committed now to a new database at `path`, while others read and write. Unimplemented in memory.
+  virtual absl::Status CopyTo(const std::string& path) = 0;
 
   // By name, after `after`.
   virtual Rows<Token> ListTokens(const std::string& after, int limit) = 0;

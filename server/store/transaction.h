@@ -8,6 +8,7 @@
 
 #include "server/store/access_rows.h"
 #include "server/store/rows.h"
+#include "server/store/upkeep_writes.h"
 
 namespace strata::store {
 
@@ -132,7 +133,7 @@ using Write =
     std::variant<InsertExperiment, InsertTrial, PutJob, LinkJob, PutAttempt, PutWorker, EraseWorker, RecordStart,
                  AddWarning, AdvanceCursor, PutScalars, PutVectors, CopyMeasurements, UpdateTrial, AddCheckpointEvent,
                  PutDataset, CompleteDatasetFile, CompleteDataset, PutUpload, EraseUpload, PutArtifact, EraseArtifact,
-                 PutToken, AddAuditEntry>;
+                 PutToken, AddAuditEntry, EraseExperiments, EraseDataset, ReopenDatasetFile, EraseVectors, NoteCollected, PutDeletion>;
 
 struct Transaction {
   // Transactions that rest on each other carry the same number, not 0: when one fails, those queued behind it with this
