@@ -1,10 +1,11 @@
-"""docs/TROUBLESHOOTING.md quotes what our programs say: each message of its tables stands in one source file, '...' aside."""
+"""docs/TROUBLESHOOTING.md quotes what our programs and scripts say: each message of its tables stands in one source file, '...' aside."""
 
 import pathlib
 import re
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCRIPTS = ("deploy/setup", "deploy/quickstart", "deploy/slurm/agent", "docker/make-secrets")
 PAGE = ROOT / "docs" / "TROUBLESHOOTING.md"
 
 
@@ -21,8 +22,8 @@ def pieces(message):
 
 
 def said(source):
-    """The texts of a C++ source, adjacent literals joined."""
-    joined = re.sub(r'"\s*\n\s*(?://.*\n\s*)*"', "", source)
+    """The texts of a source, adjacent literals joined (C++, Python)."""
+    joined = re.sub(r'"\s*\n\s*(?://.*\n\s*)*f?"', "", source)
     return joined.replace('\\"', '"')
 
 
@@ -35,8 +36,9 @@ def missing(page, sources):
 
 class QuotesTest(unittest.TestCase):
     def test_every_quoted_message_is_said_by_a_source(self):
-        paths = (path for folder in ("client", "server", "worker", "model") for path in sorted((ROOT / folder).rglob("*.cc"))
-                 if not re.search(r"_test\.cc$|/fake_|testing", str(path)))
+        paths = [path for folder in ("client", "server", "worker", "model") for path in sorted((ROOT / folder).rglob("*.cc"))
+                 if not re.search(r"_test\.cc$|/fake_|testing", str(path))]
+        paths += [*(ROOT / "client/python/strata").glob("*.py"), *(ROOT / script for script in SCRIPTS)]
         page = PAGE.read_text()
         self.assertGreater(len(list(quotes(page))), 30)
         self.assertEqual(list(missing(page, [said(path.read_text()) for path in paths])), [])
