@@ -52,10 +52,12 @@ ANY_CALL = (
 )
 
 EXIT = (
-    ("strata-coordinator", "0 ended by SIGTERM or SIGINT, or `--health`: it serves; 1 could not start, or `--health`: it does not serve; 2 wrong usage"),
-    ("strata-agent", "0 signed off, or `--health`: in touch; 1 refused for good, state folder or port in use, a second signal, or `--health`: not in touch; "
-     "2 wrong usage, devices or certificates"),
-    ("strata-trainer", "0 finished, diverged or stopped on request (the last event says which); 1 failed (a `failed` event says the cause); 2 wrong usage or spec"),
+    ("strata-coordinator", "0 ended by SIGTERM or SIGINT, or `--health`: it serves; 1 could not start, or `--health`: it does not serve; "
+     "2 wrong usage"),
+    ("strata-agent", "0 signed off, or `--health`: in touch; 1 refused for good, state folder or port in use, a second signal, or `--health`: "
+     "not in touch; 2 wrong usage, devices or certificates"),
+    ("strata-trainer", "0 finished, diverged or stopped on request (the last event says which); 1 failed (a `failed` event says the cause); "
+     "2 wrong usage or spec"),
     ("strata-data", "0 done; 1 failed, what is wrong with the data included; 2 wrong usage; 128 + N ended by signal N"),
     ("deploy/quickstart", "0 every trial has a result; 1 failed; 130 interrupted"),
 )
@@ -70,12 +72,14 @@ def commands_page(build):
            "`--output` where it is listed. `--help` works everywhere, `--version` for every program but strata-trainer and strata-data. "
            "Exit statuses: [errors.md](errors.md#exit-status).")
     yield ""
+    yield "Here: " + ", ".join(f"[{name}](#{name.lower()})" for name in (*PROGRAMS, "Scripts", "Environment")) + "."
+    yield ""
     for program, folder in PROGRAMS.items():
         yield from help_text.markdown(help_text.ask(build / folder / program, [program]), 2)
     yield "## Scripts"
     yield ""
     for script in SCRIPTS:
-        text = subprocess.run([ROOT / script, "--help"], capture_output=True, text=True, check=True, timeout=60).stdout
+        text = _output(ROOT / script, "--help")
         yield from (f"### {script}", "", "```", text.strip(), "```", "")
     yield "## Environment"
     yield ""
@@ -87,8 +91,12 @@ def commands_page(build):
     yield "Settings of Compose stand in `docker/.env`, those of Slurm in `deploy/slurm/agents.sbatch` and [DEPLOYMENT.md](../DEPLOYMENT.md#slurm)."
 
 
+def _output(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
 def _explain(build, *key):
-    return subprocess.run([build / "client/strata", "spec", "explain", *key], capture_output=True, text=True, check=True, timeout=60).stdout
+    return _output(build / "client/strata", "spec", "explain", *key)
 
 
 def _fields(listing):
@@ -130,7 +138,7 @@ def spec_page(build):
             names = [f"{section}.{name}" for name in fields]
             yield ""
             yield from help_text.table(("key", "takes", "default", "meaning"), [_field_row(build, name) for name in names])
-    registry = json.loads(subprocess.run([build / "worker/strata-trainer", "--describe"], capture_output=True, text=True, check=True, timeout=60).stdout)
+    registry = json.loads(_output(build / "worker/strata-trainer", "--describe"))
     yield ""
     yield "## What this build knows"
     yield ""
@@ -149,7 +157,8 @@ def spec_page(build):
     yield "Schemes, with what `model.scheme_options` takes ([SCHEMES.md](../SCHEMES.md) has the equations):"
     yield ""
     yield from help_text.table(("`model.scheme`", "what", "options"),
-                               [(f"`{scheme['name']}`", scheme["summary"], "; ".join(map(_option, scheme["options"]))) for scheme in registry["schemes"]])
+                               [(f"`{scheme['name']}`", scheme["summary"], "; ".join(map(_option, scheme["options"])))
+                                for scheme in registry["schemes"]])
 
 
 def _option(option):
@@ -172,7 +181,8 @@ def errors_page(_):
     yield "`strata`, by the status of the call that failed:"
     yield ""
     yield from help_text.table(("exit status", "meaning", "gRPC status"),
-                               [(str(code), meaning[code], ", ".join(f"`{name}`" if name else "all others" for name, of in statuses.items() if of == code))
+                               [(str(code), meaning[code],
+                                 ", ".join(f"`{name}`" if name else "all others" for name, of in statuses.items() if of == code))
                                 for code in sorted(set(statuses.values()))])
     yield ""
     yield "The others:"
@@ -181,7 +191,8 @@ def errors_page(_):
     yield ""
     yield "## Why an attempt failed"
     yield ""
-    yield "A job that is FAILED has the cause of its last attempt. What a retry can mend is tried again by itself, with a pause, from the last good checkpoint."
+    yield ("A job that is FAILED has the cause of its last attempt. What a retry can mend is tried again by itself, with a pause, from the last "
+           "good checkpoint.")
     yield ""
     if missing := set(contract.all_causes(ROOT)) - {cause for cause, _, _ in contract.causes(ROOT)}:
         raise SystemExit(f"server/core/job.cc: say in a comment beside the cause what it means: {sorted(missing)}.")
@@ -201,11 +212,13 @@ def errors_page(_):
     yield from help_text.table(("status", "when"), [(f"`{code}`", text) for code, text in ANY_CALL])
     roles = contract.roles(ROOT)
     for service, methods in contract.calls(ROOT):
+        if unknown := [name for name, _, _ in methods if f"{service}/{name}" not in roles]:
+            raise SystemExit(f"server/service/access_table.cc: no role for {service}: {unknown}.")
         yield ""
         yield f"### {service}"
         yield ""
         yield from help_text.table(("call", "who", "does", "statuses"),
-                                   [(f"`{name}`", roles.get(f"{service}/{name}", ""), does, own) for name, does, own in methods])
+                                   [(f"`{name}`", roles[f"{service}/{name}"], does, own) for name, does, own in methods])
 
 
 PAGES = {"commands.md": commands_page, "spec.md": spec_page, "errors.md": errors_page}
