@@ -13,6 +13,7 @@
 #include "server/base/spec/registry.h"
 #include "server/service/first_token.h"
 #include "server/service/health.h"
+#include "server/service/retention.h"
 #include "server/service/server.h"
 
 namespace {
@@ -68,6 +69,10 @@ int main(int argc, char** argv) {
   app.add_flag("--create-admin-token", create_admin_token,
                "Make the token \"root\" of role admin anew, print its secret, and end; no coordinator may run on the folder");
   app.add_flag("--insecure", options.insecure, "Listen beyond this machine though nothing is encrypted or checked");
+  std::string retention;
+  app.add_option("--retention", retention,
+                 "What may go by its age once a day, as in resumable=30d,epochs=30d,logs=90d,vectors=180d,datasets=never; "
+                 "what is not named never goes");
   bool health = false;
   app.add_flag("--health", health, "Say by the exit status whether a coordinator serves on the folder, and end");
   app.set_version_flag("--version", std::string(strata::Version()) + " (" + strata::Commit() + ")");
@@ -91,6 +96,9 @@ int main(int argc, char** argv) {
     std::cout << *secret << "\n";
     return 0;
   }
+  const auto ages = strata::service::ParseRetention(retention);
+  if (!ages.ok()) return Fail(ages.status());
+  options.retention = *ages;
   options.version = std::string(strata::Version()) + "+" + strata::Commit();
   options.controller.lease_duration = absl::Seconds(lease_seconds);
   options.registry_json = strata::base::BuiltInRegistry();

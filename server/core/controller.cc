@@ -137,6 +137,8 @@ void Controller::Forget(const std::vector<std::string>& jobs) {
     const auto job = state_.jobs.find(name);
     if (job == state_.jobs.end() || !IsFinal(job->second.state)) continue;
     state_.attempts.erase({name, job->second.attempts});
+    std::erase_if(awaited_, [&](const auto& row) { return row.first.first == name; });
+    std::erase_if(ended_gangs_, [&](const auto& row) { return row.first.first == name; });
     const auto siblings = dependents_.find(job->second.upstream);
     if (siblings != dependents_.end()) {
       siblings->second.erase(name);

@@ -89,7 +89,7 @@ class Controller {
   // workers have slots: which field, what there is, the remedy. OK while no worker is connected.
   absl::Status CheckFeasible(const Job& job) const;
 
-  // Some jobs in final states may leave memory: those of experiments that are done. The store keeps them.
+  // Jobs in final states leave memory: those of experiments that are deleted, or done. Nothing follows for them.
   void Forget(const std::vector<std::string>& jobs);
 
   // Brings back, as stored, what Forget let go: before a retry of a job of an experiment that was done.

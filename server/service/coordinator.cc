@@ -54,6 +54,26 @@ void Coordinator::Change::Write(store::Write write) {
   transaction_.writes.push_back(std::move(write));
 }
 
+void Coordinator::Change::Forget(const std::vector<std::string>& jobs) {
+  owner_.mutex_.AssertHeld();
+  owner_.controller_->Forget(jobs);
+  stepped_ = true;
+}
+
+void Coordinator::Change::ForgetCheckpoint(const std::string& name) {
+  owner_.mutex_.AssertHeld();
+  const core::State& state = owner_.controller_->state();
+  const auto found = state.jobs.find(name);
+  if (found == state.jobs.end() || !core::IsFinal(found->second.state)) return;
+  core::Job job = found->second;
+  std::vector<core::Attempt> last;
+  if (const auto at = state.attempts.find({name, job.attempts}); at != state.attempts.end()) last.push_back(at->second);
+  job.checkpoint_update = -1;
+  Forget({name});
+  owner_.controller_->Recall({job}, last);
+  Write(store::PutJob{job});
+}
+
 absl::StatusOr<int64_t> Coordinator::Change::EventCursor(const std::string& job, int32_t attempt, int32_t rank) {
   owner_.mutex_.AssertHeld();
   const auto known = owner_.cursors_.find({job, attempt, rank});

@@ -48,6 +48,10 @@ class Coordinator {
     // whole with the disk: check everything else before.
     absl::Status Step(const core::Event& event);
     void Write(store::Write write);
+    // Lets the controller forget jobs that have ended; the caller writes what erases them.
+    void Forget(const std::vector<std::string>& jobs);
+    // A job that has ended has no checkpoint any more: tried again, it begins anew. Its row is written.
+    void ForgetCheckpoint(const std::string& job);
     // The next experiment's number; never given again.
     int64_t TakeExperimentId() {
       owner_.mutex_.AssertHeld();

@@ -17,7 +17,7 @@ std::string FolderOf(const std::string& trial) { return absl::StrCat(LeafOf(Pare
 }  // namespace
 
 absl::Status DataFolder::Prepare() const {
-  for (const char* folder : {"", "/datasets/.incoming", "/artifacts", "/uploads", "/logs"}) {
+  for (const char* folder : {"", "/datasets/.incoming", "/artifacts", "/uploads", "/logs", "/backups"}) {
     if (absl::Status status = base::MakeFolders(path_ + folder); !status.ok()) return status;
   }
   if (access(path_.c_str(), W_OK | X_OK) != 0) return base::FileError(errno, "write into", path_);
@@ -26,6 +26,14 @@ absl::Status DataFolder::Prepare() const {
 
 std::string DataFolder::artifact(const std::string& name) const {
   return absl::StrCat(path_, "/artifacts/", FolderOf(ParentOf(name)), "/", LeafOf(name));
+}
+
+std::string DataFolder::artifacts(const std::string& experiment) const {
+  return absl::StrCat(path_, "/artifacts/", LeafOf(experiment));
+}
+
+std::string DataFolder::logs(const std::string& experiment) const {
+  return absl::StrCat(path_, "/logs/", LeafOf(experiment));
 }
 
 std::string DataFolder::log(const std::string& job, int32_t attempt) const {

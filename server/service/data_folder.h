@@ -5,6 +5,7 @@
 //   artifacts/EXPERIMENT/TRIAL/ARTIFACT           complete files
 //   uploads/ID                                    artifacts that arrive
 //   logs/EXPERIMENT/TRIAL/JOB/ATTEMPT.log
+//   backups/ID                                    links to what a backup that is being fetched holds
 #pragma once
 
 #include <string>
@@ -26,6 +27,10 @@ class DataFolder {
   // Of a resource name: experiments/E/trials/T/artifacts/A.
   std::string artifact(const std::string& name) const;
   std::string log(const std::string& job, int32_t attempt) const;
+  // All of an experiment's, by its name experiments/E.
+  std::string artifacts(const std::string& experiment) const;
+  std::string logs(const std::string& experiment) const;
+  std::string backup(const std::string& id) const { return path_ + "/backups/" + id; }
   const std::string& path() const { return path_; }
 
  private:

@@ -1,6 +1,7 @@
 #include "server/service/dataset_service.h"
 
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -59,7 +60,10 @@ absl::Status DatasetService::Create(const v1::CreateDatasetRequest& request, v1:
     dataset.complete = *complete;
   }
   *response.mutable_dataset() = ToProto(dataset);
-  if (dataset.complete) return absl::OkStatus();
+  if (same && dataset.complete) {
+    response.set_repair(true);
+    if (absl::Status status = ReopenDamaged(dataset); !status.ok()) return status;
+  }
   const auto files = coordinator_.store().FilesOfDataset(dataset.name);
   if (!files.ok()) return files.status();
   for (const store::DatasetFile& file : *files) {
@@ -76,11 +80,44 @@ grpc::Status DatasetService::CreateDataset(grpc::ServerContext*, const v1::Creat
   return ToGrpc(Create(*request, *response));
 }
 
+absl::Status DatasetService::ReopenDamaged(const store::Dataset& dataset) {
+  const auto files = coordinator_.store().FilesOfDataset(dataset.name);
+  if (!files.ok()) return files.status();
+  const std::string folder = folder_.dataset(dataset.name);
+  for (const store::DatasetFile& file : *files) {
+    if (!file.complete) continue;
+    const std::string path = folder + "/" + file.path;
+    const auto hash = base::Sha256OfFile(path);
+    if (!hash.ok() && !absl::IsNotFound(hash.status())) return hash.status();
+    if (hash.ok() && *hash == file.sha256) continue;
+    spdlog::warn("The file {} of the dataset {} is {}; it is taken again.", file.path, dataset.name,
+                 hash.ok() ? "damaged" : "missing");
+    absl::Status status = Store([&](auto& change) { change.Write(store::ReopenDatasetFile{dataset.name, file.path}); });
+    if (!status.ok()) return status;
+  }
+  const auto manifest = base::ReadFile(folder + "/manifest.json");
+  if (manifest.ok() && *manifest == dataset.manifest) return absl::OkStatus();
+  if (absl::Status status = base::MakeFolders(folder); !status.ok()) return status;
+  return base::WriteFileAtomically(folder + "/manifest.json", dataset.manifest);
+}
+
+absl::Status DatasetService::PutRight(const std::string& dataset, const std::string& path) {
+  const std::string to = folder_.dataset(dataset) + "/" + path;
+  if (absl::Status status = base::MakeFolders(std::filesystem::path(to).parent_path().string()); !status.ok())
+    return status;
+  return base::RenameDurably(folder_.incoming_dataset(dataset) + "/" + path, to);
+}
+
 absl::StatusOr<bool> DatasetService::CompleteIfWhole(const store::Dataset& dataset) {
   const auto files = coordinator_.store().FilesOfDataset(dataset.name);
   if (!files.ok()) return files.status();
   if (std::any_of(files->begin(), files->end(), [](const auto& file) { return !file.complete; })) return false;
   const std::string from = folder_.incoming_dataset(dataset.name);
+  if (dataset.complete) {  // only some files were put right
+    std::error_code ignored;
+    std::filesystem::remove_all(from, ignored);
+    return true;
+  }
   // After a crash between renaming and storing the folder is in its place already.
   if (std::filesystem::exists(from)) {
     if (absl::Status status = base::WriteFileAtomically(from + "/manifest.json", dataset.manifest); !status.ok())
@@ -149,6 +186,9 @@ absl::Status DatasetService::Take(const v1::UploadDatasetFileRequest& request,
                                             file->sha256, "; it was dropped. Send it again from the beginning."));
   }
   if (status = base::SyncFolder(std::filesystem::path(path).parent_path().string()); !status.ok()) return status;
+  if ((*dataset)->complete) {
+    if (status = PutRight((*ids)[0], file->path); !status.ok()) return status;
+  }
   status = Store([&](auto& change) { change.Write(store::CompleteDatasetFile{(*ids)[0], file->path}); });
   if (!status.ok()) return status;
   response.set_file_complete(true);

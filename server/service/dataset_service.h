@@ -1,5 +1,6 @@
 // DatasetService of proto/strata/v1/dataset_service.proto. Files arrive in a folder of their own; when all are whole
-// and right, the folder is renamed to its place.
+// and right, the folder is renamed to its place. Of a complete dataset, files that are damaged are taken again one by
+// one.
 #pragma once
 
 #include <string>
@@ -23,11 +24,19 @@ class DatasetService final : public v1::DatasetService::Service {
   grpc::Status ReadDatasetFile(grpc::ServerContext*, const v1::ReadDatasetFileRequest*,
                                grpc::ServerWriter<v1::ReadDatasetFileResponse>*) override;
 
+  // Held while files of datasets come, move or go.
+  base::Mutex& moving() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+
  private:
   absl::Status Create(const v1::CreateDatasetRequest& request, v1::CreateDatasetResponse& response);
   absl::Status Take(const v1::UploadDatasetFileRequest& request, v1::UploadDatasetFileResponse& response);
   // Moves the dataset to its place if all its files are whole. Says whether it is complete.
   absl::StatusOr<bool> CompleteIfWhole(const store::Dataset& dataset);
+  // Opens files of a complete dataset again whose content is not what the manifest says, and writes the manifest anew.
+  // Reads all of it.
+  absl::Status ReopenDamaged(const store::Dataset& dataset);
+  // Moves a file that arrived for a complete dataset to its place.
+  absl::Status PutRight(const std::string& dataset, const std::string& path);
   absl::Status Store(const std::function<void(Coordinator::Change&)>& write);
   absl::StatusOr<store::Dataset> Find(const std::string& name);
 

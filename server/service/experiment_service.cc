@@ -58,6 +58,24 @@ grpc::Status ExperimentService::CreateExperiment(grpc::ServerContext*, const v1:
   return ToGrpc(status);
 }
 
+namespace {
+
+// What the plan refers to may have been deleted since it was made.
+absl::Status CheckStillThere(const core::Controller& controller, const Submission& submission) {
+  const auto gone = [&](const std::string& job) { return !job.empty() && !controller.state().jobs.contains(job); };
+  for (const PlannedTrial& trial : submission.trials) {
+    std::string missing = trial.extension && gone(trial.extension->job) ? trial.extension->job : "";
+    for (const PlannedJob& job : trial.jobs) {
+      if (gone(job.existing)) missing = job.existing;
+    }
+    if (missing.empty()) continue;
+    return absl::AbortedError(absl::StrCat(missing, ", which the experiment refers to, was deleted just now. Submit it again."));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::Status ExperimentService::Create(const v1::CreateExperimentRequest& request,
                                        v1::CreateExperimentResponse& response) {
   if (!request.validate_only()) {
@@ -86,6 +104,7 @@ absl::Status ExperimentService::Create(const v1::CreateExperimentRequest& reques
   }
   std::string name;
   absl::Status status = coordinator_.Update([&](Coordinator::Change& change) {
+    if (absl::Status status = CheckStillThere(change.controller(), *submission); !status.ok()) return status;
     const int64_t id = change.TakeExperimentId();
     name = absl::StrCat("experiments/", request.spec().experiment(), "-", id);
     NoteTarget(name);

@@ -5,6 +5,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/sync_stream.h>
 
+#include <algorithm>
 #include <string>
 
 #include "absl/status/status.h"
@@ -24,7 +25,7 @@ absl::Status StreamFile(grpc::ServerContext& context, const std::string& path, i
   auto file = base::OpenFile(path, O_RDONLY);
   if (!file.ok()) return file.status();
   while (offset < bytes && !context.IsCancelled()) {
-    auto data = base::ReadAt(*file, offset, kPiece, path);
+    auto data = base::ReadAt(*file, offset, std::min(kPiece, bytes - offset), path);
     if (!data.ok()) return data.status();
     if (data->empty()) return absl::DataLossError(absl::StrCat(path, " ends at ", offset, " of ", bytes, " bytes."));
     offset += static_cast<int64_t>(data->size());

@@ -22,6 +22,7 @@
 #include "server/service/live_trials.h"
 #include "server/service/metric_service.h"
 #include "server/service/metrics.h"
+#include "server/service/upkeep_service.h"
 #include "server/service/views.h"
 #include "server/service/worker_service.h"
 #include "server/store/sqlite_store.h"
@@ -82,6 +83,7 @@ class RunningServer final : public Server {
       if (absl::Status status = metrics_->Expose(options_.metrics_listen, *http_access_); !status.ok()) return status;
     }
     coordinator_->Start();
+    upkeep_->Start();
     server_->GetHealthCheckService()->SetServingStatus(true);
     return absl::OkStatus();
   }
@@ -93,6 +95,7 @@ class RunningServer final : public Server {
     if (server_ != nullptr) {
       server_->GetHealthCheckService()->SetServingStatus(false);
       coordinator_->Stop();
+      upkeep_->Stop();
       server_->Shutdown(std::chrono::system_clock::now() + kGrace);
       server_->Wait();
       server_ = nullptr;
@@ -145,6 +148,8 @@ class RunningServer final : public Server {
     datasets_ = std::make_unique<DatasetService>(*coordinator_, folder_);
     artifacts_ = std::make_unique<ArtifactService>(*coordinator_, *access_, *checkpoints_, folder_);
     workers_ = std::make_unique<WorkerService>(*coordinator_, *access_, live_, *checkpoints_, folder_, options_.version);
+    upkeep_ = std::make_unique<UpkeepService>(*coordinator_, folder_, datasets_->moving(), options_.retention,
+                                              options_.version);
     callers_ = std::make_unique<AccessService>(*coordinator_, *access_, options_.version);
   }
 
@@ -168,7 +173,7 @@ class RunningServer final : public Server {
     builder.AddListeningPort(options_.listen, credentials, &port);
     for (grpc::Service* service :
          std::initializer_list<grpc::Service*>{experiments_.get(), trials_.get(), jobs_.get(), measurements_.get(),
-                                               datasets_.get(), artifacts_.get(), workers_.get(), callers_.get()}) {
+                                               datasets_.get(), artifacts_.get(), workers_.get(), callers_.get(), upkeep_.get()}) {
       builder.RegisterService(service);
     }
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> watching;
@@ -204,6 +209,7 @@ class RunningServer final : public Server {
   std::unique_ptr<ArtifactService> artifacts_;
   std::unique_ptr<WorkerService> workers_;
   std::unique_ptr<AccessService> callers_;
+  std::unique_ptr<UpkeepService> upkeep_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
 };

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "server/base/tls/certificate.h"
 #include "server/service/coordinator.h"
+#include "server/service/retention.h"
 
 namespace strata::service {
 
@@ -20,6 +21,7 @@ struct ServerOptions {
   base::TlsFiles tls;                             // none: in the clear, and nobody is asked who he is
   std::string admin_token_file;  // with TLS: where the first admin's token is read from, or written to
   std::string version;           // of the program, with its commit
+  Retention retention;           // applied once a day
   core::ControllerOptions controller;
   std::string registry_json;  // `strata-trainer --describe`; empty: names are not checked
   Clock clock = [] { return absl::Now(); };

@@ -107,6 +107,15 @@ absl::Status TrialPlanner::Reuse(PlannedTrial& trial, const store::Trial& source
         }
       }
     }
+    if (planned.existing.empty() && has_weights && trial.spec.evaluate(i).checkpoint() == "average") {
+      const auto gone = store.WasCollected(done.name, "checkpoint_epoch");
+      if (!gone.ok()) return gone.status();
+      if (*gone) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "evaluate[", i, "].checkpoint is average, but the epochs' weights of ", source.name,
+            " were deleted by the retention policy. Score its best or final weights, or train anew with --force."));
+      }
+    }
     planned.upstream = done.name;
     planned.accepts_diverged = has_weights;
     if (!planned.existing.empty() || has_weights) trial.jobs.push_back(std::move(planned));
