@@ -93,7 +93,7 @@ std::shared_ptr<GrpcCoordinator::Stubs> GrpcCoordinator::Connect() {
   if (address.empty()) return nullptr;
   grpc::ChannelArguments arguments;  // gRPC's own waits between connections begin with a second and grow to two minutes
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);  // gRPC's limit for connecting, TLS included
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
   // A coordinator that was away may come back at another address; by itself gRPC asks for a name once in 30 s.
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);

@@ -124,11 +124,11 @@ class Stack:
         """Each trial in full."""
         count = self.json("describe", experiment)["trials"]
         count = len(count) if isinstance(count, list) else count
-        return [self.json("describe", f"{experiment}/t{i}") for i in range(count)]
+        return [self.json("describe", f"{experiment}/t{i}") for i in range(1, int(count) + 1)]
 
     def measurements(self, experiment, trials):
         """How many values are stored of the experiment's trainings."""
-        series = [self.json("metrics", f"{experiment}/t{i}")["series"] for i in range(trials)]
+        series = [self.json("metrics", f"{experiment}/t{i}")["series"] for i in range(1, trials + 1)]
         return sum(int(each["points"]) for of_trial in series for each in of_trial)
 
     def curve(self, trial, name):
