@@ -36,7 +36,8 @@ Connection::Connection(const std::string& address, Security security)
       metrics_(v1::MetricService::NewStub(channel_)),
       artifacts_(v1::ArtifactService::NewStub(channel_)),
       workers_(v1::WorkerService::NewStub(channel_)),
-      access_(v1::AccessService::NewStub(channel_)) {}
+      access_(v1::AccessService::NewStub(channel_)),
+      upkeep_(v1::UpkeepService::NewStub(channel_)) {}
 
 absl::Status Connection::Explain(const grpc::Status& status) const {
   if (status.ok()) return absl::OkStatus();

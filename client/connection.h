@@ -15,6 +15,7 @@
 #include "strata/v1/dataset_service.grpc.pb.h"
 #include "strata/v1/experiment_service.grpc.pb.h"
 #include "strata/v1/metric_service.grpc.pb.h"
+#include "strata/v1/upkeep_service.grpc.pb.h"
 #include "strata/v1/worker_service.grpc.pb.h"
 
 namespace strata::client {
@@ -33,17 +34,20 @@ class Connection {
   v1::ArtifactService::Stub& artifacts() const { return *artifacts_; }
   v1::WorkerService::Stub& workers() const { return *workers_; }
   v1::AccessService::Stub& access() const { return *access_; }
+  v1::UpkeepService::Stub& upkeep() const { return *upkeep_; }
 
   // The same code with a message for a person; UNAVAILABLE says how to start a coordinator. FAILED_PRECONDITION: one is
   // there, but TLS does not come about; says why.
   absl::Status Explain(const grpc::Status& status) const;
 
-  // One unary call: Call(&TrialService::Stub::GetTrial, connection.trials(), request). 30 s at most.
+  // One unary call: Call(&TrialService::Stub::GetTrial, connection.trials(), request). 30 s at most, or
+  // as long as `deadline`.
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                                Stub& stub, const Request& request) const {
+                                Stub& stub, const Request& request,
+                                std::chrono::seconds deadline = kDeadline) const {
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kDeadline);
+    context.set_deadline(std::chrono::system_clock::now() + deadline);
     Response response;
     const grpc::Status status = (stub.*method)(&context, request, &response);
     if (!status.ok()) return Explain(status);
@@ -55,16 +59,20 @@ class Connection {
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> CallPatiently(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                                          Stub& stub, const Request& request,
-                                         std::chrono::seconds patience = std::chrono::seconds(30)) const {
+                                         std::chrono::seconds patience = std::chrono::seconds(30),
+                                         std::chrono::seconds deadline = kDeadline) const {
     const auto give_up = std::chrono::steady_clock::now() + patience;
     const bool stood = Reachable();
     for (;;) {
-      absl::StatusOr<Response> response = Call(method, stub, request);
+      absl::StatusOr<Response> response = Call(method, stub, request, deadline);
       if (response.ok() || !absl::IsUnavailable(response.status()) || !stood) return response;
       if (std::chrono::steady_clock::now() > give_up) return response;
       Pause();
     }
   }
+
+  // For calls that read all that is stored.
+  static constexpr std::chrono::seconds kLong{6 * 3600};
 
   // Whether the coordinator can be reached now. Waits up to two seconds for a first connection.
   bool Reachable() const;
@@ -84,6 +92,7 @@ class Connection {
   std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
   std::unique_ptr<v1::WorkerService::Stub> workers_;
   std::unique_ptr<v1::AccessService::Stub> access_;
+  std::unique_ptr<v1::UpkeepService::Stub> upkeep_;
 };
 
 }  // namespace strata::client

@@ -68,7 +68,7 @@ absl::StatusOr<v1::Role> ParseRoleName(const std::string& name) {
 }
 
 void AddAdmin(CLI::App& app, Context& context) {
-  CLI::App* admin = app.add_subcommand("admin", "Who may do what: certificates, tokens, the audit log.");
+  CLI::App* admin = app.add_subcommand("admin", "Who may do what: certificates, tokens, the audit log. Backups and checks of what is stored.");
   admin->require_subcommand(1);
   CLI::App* whoami = AddCommand(*admin, context, "whoami", "Who the coordinator takes you for, and its version and clock.",
                                 {"strata admin whoami", "strata admin whoami --token-file token"});
@@ -76,6 +76,9 @@ void AddAdmin(CLI::App& app, Context& context) {
   AddAdminCerts(*admin, context);
   AddAdminTokens(*admin, context);
   AddAdminAudit(*admin, context);
+  AddAdminBackup(*admin, context);
+  AddAdminRestore(*admin, context);
+  AddAdminCheck(*admin, context);
 }
 
 }  // namespace strata::client

@@ -81,6 +81,12 @@ void AddAdmin(CLI::App& app, Context& context);
 void AddAdminAudit(CLI::App& admin, Context& context);   // of 'strata admin'
 void AddAdminCerts(CLI::App& admin, Context& context);
 void AddAdminTokens(CLI::App& admin, Context& context);
+void AddAdminBackup(CLI::App& admin, Context& context);
+void AddAdminCheck(CLI::App& admin, Context& context);
+void AddAdminRestore(CLI::App& admin, Context& context);
+void AddDelete(CLI::App& app, Context& context);
+void AddUsage(CLI::App& app, Context& context);
+void AddGarbage(CLI::App& app, Context& context);
 void AddGenerate(CLI::App& app, Context& context);
 void AddScore(CLI::App& app, Context& context);
 void AddSpec(CLI::App& app, Context& context);

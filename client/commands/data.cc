@@ -104,7 +104,8 @@ absl::Status AddFolder(const Context& context, const std::string& folder) {
   request.set_manifest(std::string(std::istreambuf_iterator<char>(file), {}));
   const Connection connection = context.Connect();
   const auto created =
-      connection.CallPatiently(&v1::DatasetService::Stub::CreateDataset, connection.datasets(), request);
+      connection.CallPatiently(&v1::DatasetService::Stub::CreateDataset, connection.datasets(), request,
+                               std::chrono::seconds(30), Connection::kLong);
   if (!created.ok()) return created.status();
   int64_t done = 0;
   for (const v1::PendingFile& pending : created->pending()) {
@@ -117,6 +118,10 @@ absl::Status AddFolder(const Context& context, const std::string& folder) {
     return absl::OkStatus();
   }
   const std::string name = ShortName(created->dataset().name());
+  if (created->repair() && done > 0) {
+    std::printf("%s was registered already; %s damaged files were put right.\n", name.c_str(), FormatCount(done).c_str());
+    return absl::OkStatus();
+  }
   std::printf(done == 0 ? "%s is registered already, digest %s.\n" : "%s is registered, digest %s.\n", name.c_str(),
               created->dataset().digest().substr(0, 12).c_str());
   return absl::OkStatus();

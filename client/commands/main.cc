@@ -51,7 +51,7 @@ int main(int argc, char** argv) {
       "Environment: STRATA_ADDRESS (coordinator), STRATA_HOME (embedded cluster), STRATA_TLS_CA, STRATA_TOKEN (docs/SECURITY.md).\n"
       "Exit status: 0 ok, 1 failed, 2 wrong usage or bad input, 3 no coordinator, 130 interrupted.");
   for (const auto add : {AddUp, AddDown, AddSubmit, AddPlan, AddProbe, AddList, AddDescribe, AddTop, AddWatch, AddLogs, AddCancel, AddHold, AddRelease, AddRetry,
-                         AddWait, AddMetrics, AddReport, AddCheckpoints, AddWorkers, AddData, AddAdmin, AddGenerate, AddScore, AddSpec, AddCompletion}) {
+                         AddWait, AddMetrics, AddReport, AddCheckpoints, AddWorkers, AddData, AddDelete, AddUsage, AddGarbage, AddAdmin, AddGenerate, AddScore, AddSpec, AddCompletion}) {
     add(app, context);
   }
   try {
