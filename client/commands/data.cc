@@ -119,7 +119,7 @@ absl::Status AddFolder(const Context& context, const std::string& folder) {
   }
   const std::string name = ShortName(created->dataset().name());
   if (created->repair() && done > 0) {
-    std::printf("%s was registered already; %s damaged files were put right.\n", name.c_str(), FormatCount(done).c_str());
+    std::printf("%s was registered already; damaged files put right: %s.\n", name.c_str(), FormatCount(done).c_str());
     return absl::OkStatus();
   }
   std::printf(done == 0 ? "%s is registered already, digest %s.\n" : "%s is registered, digest %s.\n", name.c_str(),
