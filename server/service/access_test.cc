@@ -15,6 +15,7 @@
 #include "server/base/tls/authority.h"
 #include "server/service/access_table.h"
 #include "server/service/server.h"
+#include "server/service/testing.h"
 #include "strata/v1/access_service.grpc.pb.h"
 #include "strata/v1/experiment_service.grpc.pb.h"
 #include "strata/v1/worker_service.grpc.pb.h"
@@ -300,6 +301,38 @@ TEST_F(AccessTest, AWorkerSpeaksForItselfOnly) {
   leave.set_name("workers/pool-7");
   v1::DeregisterWorkerResponse left;
   EXPECT_TRUE(denied(w1->DeregisterWorker(&c5, leave, &left)));
+}
+
+TEST_F(AccessTest, OnlyAWorkerOfTheAttemptSendsItsFiles) {
+  const auto w1 = Channel("", Issue("worker", "w1")), w2 = Channel("", Issue("worker", "w2"));
+  TestCluster cluster;  // for its requests: they go to the coordinator under TLS
+  cluster.datasets = v1::DatasetService::NewStub(Channel(admin_));
+  cluster.experiments = v1::ExperimentService::NewStub(Channel(admin_));
+  cluster.AddDataset("tiny");
+  cluster.Submit(TestCluster::Spec(), "r1");
+  cluster.workers = v1::WorkerService::NewStub(w2);
+  cluster.Register("w2", 0);
+  cluster.workers = v1::WorkerService::NewStub(w1);
+  cluster.Register("w1");
+  const v1::AttemptRef attempt = cluster.Sync("w1").assignments(0).attempt();
+  const auto start = [&](const std::shared_ptr<grpc::Channel>& channel) {
+    grpc::ClientContext context;
+    v1::StartUploadRequest request;
+    request.set_job(attempt.job());
+    request.set_attempt(attempt.attempt());
+    request.set_kind("checkpoint");
+    request.set_sha256(std::string(64, 'a'));
+    request.set_bytes(5);
+    request.set_file_name("checkpoint");
+    v1::StartUploadResponse response;
+    return v1::ArtifactService::NewStub(channel)->StartUpload(&context, request, &response);
+  };
+  const grpc::Status other = start(w2);
+  EXPECT_EQ(other.error_code(), StatusCode::PERMISSION_DENIED);
+  EXPECT_THAT(other.error_message(), HasSubstr(absl::StrCat("w2 takes no part in attempt 1 of ", attempt.job())));
+  EXPECT_EQ(start(Channel(admin_)).error_code(), StatusCode::PERMISSION_DENIED) << "nor does a person";
+  const grpc::Status own = start(w1);
+  EXPECT_TRUE(own.ok()) << own.error_message();
 }
 
 TEST_F(AccessTest, AnAgentOfAnotherReleaseIsRefusedWithBothVersions) {

@@ -12,7 +12,6 @@
 #include "absl/strings/str_cat.h"
 #include "server/core/job.h"
 #include "server/service/exported_state.h"
-#include "server/service/pages.h"
 
 namespace strata::service {
 namespace {
@@ -110,7 +109,7 @@ struct Metrics::Inside {
           .Register(*registry);
   prometheus::Counter& scalars = rows.Add({{"shape", "scalar"}});
   prometheus::Counter& vectors = rows.Add({{"shape", "vector"}});
-  std::unique_ptr<Pages> pages;  // last: closed before what they show
+  std::unique_ptr<base::Pages> pages;  // last: closed before what they show
 };
 
 Metrics::Metrics(Coordinator& coordinator, LiveTrials& live, const std::string& data_dir)
@@ -124,23 +123,21 @@ Metrics::Metrics(Coordinator& coordinator, LiveTrials& live, const std::string& 
 
 Metrics::~Metrics() = default;
 
-absl::Status Metrics::Expose(const std::string& listen, const HttpAccess& access) {
-  const auto metrics = [this]() -> Page {
+absl::Status Metrics::Expose(const std::string& listen, const base::TlsFiles& tls, base::Pages::Guard guard) {
+  const auto metrics = [this]() -> base::Page {
     std::vector<prometheus::MetricFamily> families = inside_->registry->Collect();
     inside_->state.Collect(families);
     return {"text/plain; version=0.0.4; charset=utf-8", prometheus::TextSerializer().Serialize(families)};
   };
-  const auto workers = [this]() -> Page { return {"application/json", inside_->state.WorkerTargets()}; };
-  // Two at a time: a scrape, and a person beside it. Whoever is silent for ten seconds is cut off.
-  std::vector<std::string> options = access.Listening(listen);
-  options.insert(options.end(), {"num_threads", "2", "request_timeout_ms", "10000"});
-  auto pages = Pages::Serve(options, {{"/metrics", metrics}, {"/sd/workers", workers}},
-                            [&access](const mg_connection* connection) { return access.Check(connection); });
-  if (!pages.ok()) {
+  const auto workers = [this]() -> base::Page { return {"application/json", inside_->state.WorkerTargets()}; };
+  auto pages = base::Pages::Serve({.listen = listen, .tls = tls, .guard = std::move(guard)},
+                                  {{"/metrics", metrics}, {"/sd/workers", workers}});
+  if (absl::IsFailedPrecondition(pages.status())) {
     return absl::FailedPreconditionError(absl::StrCat(
         "Cannot serve metrics on ", listen,
         ": the port is in use, or the address is not this machine's. Give another --metrics-listen, or none."));
   }
+  if (!pages.ok()) return pages.status();
   inside_->pages = *std::move(pages);
   inside_->address = absl::StrCat(listen.substr(0, listen.rfind(':')), ":", inside_->pages->port());
   return absl::OkStatus();

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "server/base/http/pages.h"
 #include "server/service/coordinator.h"
-#include "server/service/http_access.h"
 #include "server/service/live_trials.h"
 
 namespace strata::service {
@@ -21,8 +21,8 @@ class Metrics {
   ~Metrics();
 
   // Serves /metrics, and /sd/workers (where the workers' /metrics are, as Prometheus' http_sd_configs reads it), at
-  // host:port, to whom `access` lets in; it outlives Close. FailedPrecondition: the port is in use.
-  absl::Status Expose(const std::string& listen, const HttpAccess& access);
+  // host:port, over HTTPS with `tls`, to whom `guard` lets in. FailedPrecondition: the port is in use.
+  absl::Status Expose(const std::string& listen, const base::TlsFiles& tls, base::Pages::Guard guard);
   void Close();
   std::string address() const;
   // Counts what a change stored.

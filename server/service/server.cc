@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "server/base/http/exposure.h"
 #include "server/base/rpc/credentials.h"
 #include "server/service/access.h"
 #include "server/service/access_service.h"
@@ -36,27 +37,6 @@ constexpr auto kGrace = std::chrono::milliseconds(500);
 // Each waiting agent and each watcher holds a thread.
 constexpr int kMostThreads = 1024;
 
-absl::StatusOr<std::string> HostOf(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == address.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", address, "\" is no address. Write host:port, as in 127.0.0.1:7070."));
-  }
-  return address.substr(0, colon);
-}
-
-absl::Status CheckExposure(const std::string& address, const ServerOptions& options, const char* flag) {
-  const auto host = HostOf(address);
-  if (!host.ok()) return absl::InvalidArgumentError(absl::StrCat(flag, ": ", std::string(host.status().message())));
-  const bool loopback = host->rfind("127.", 0) == 0 || *host == "localhost" || *host == "[::1]";
-  if (loopback || options.insecure || options.tls.any()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat(flag, " ", address,
-                   " would serve other machines in the clear and without asking who they are. Give --tls-cert, --tls-key and "
-                   "--tls-ca ('strata admin certs' makes them), listen on 127.0.0.1, or add --insecure if the network is "
-                   "trusted."));
-}
-
 class RunningServer final : public Server {
  public:
   explicit RunningServer(const ServerOptions& options) : options_(options), folder_(options.data_dir) {}
@@ -64,10 +44,9 @@ class RunningServer final : public Server {
 
   absl::Status Open() {
     if (absl::Status status = CheckTls(); !status.ok()) return status;
-    if (absl::Status status = CheckExposure(options_.listen, options_, "--listen"); !status.ok()) return status;
+    if (absl::Status status = CheckExposure("--listen", options_.listen); !status.ok()) return status;
     if (options_.metrics_listen != "none") {
-      absl::Status status = CheckExposure(options_.metrics_listen, options_, "--metrics-listen");
-      if (!status.ok()) return status;
+      if (absl::Status status = CheckExposure("--metrics-listen", options_.metrics_listen); !status.ok()) return status;
     }
     if (absl::Status status = folder_.Prepare(); !status.ok()) return status;
     auto store = store::OpenSqliteStore(folder_.database());
@@ -80,7 +59,10 @@ class RunningServer final : public Server {
     if (absl::Status status = LetIn(); !status.ok()) return status;
     if (absl::Status status = Listen(); !status.ok()) return status;
     if (options_.metrics_listen != "none") {
-      if (absl::Status status = metrics_->Expose(options_.metrics_listen, *http_access_); !status.ok()) return status;
+      absl::Status status = metrics_->Expose(options_.metrics_listen, options_.tls, [this](const base::PageCaller& caller) {
+        return MayRead(*access_, caller);
+      });
+      if (!status.ok()) return status;
     }
     coordinator_->Start();
     upkeep_->Start();
@@ -104,6 +86,10 @@ class RunningServer final : public Server {
   }
 
  private:
+  absl::Status CheckExposure(const char* flag, const std::string& address) const {
+    return base::CheckExposure(flag, address, options_.tls.any(), options_.insecure);
+  }
+
   absl::Status CheckTls() const {
     if (!options_.tls.any()) return absl::OkStatus();
     if (!options_.tls.identity()) {
@@ -122,9 +108,6 @@ class RunningServer final : public Server {
           *access_, *coordinator_, given ? options_.admin_token_file : options_.data_dir + "/admin-token", given);
       if (!status.ok()) return status;
     }
-    auto http = HttpAccess::Create(*access_, options_.tls, options_.data_dir);
-    if (!http.ok()) return http.status();
-    http_access_ = *std::move(http);
     return absl::OkStatus();
   }
 
@@ -187,7 +170,7 @@ class RunningServer final : public Server {
           "Cannot listen on ", options_.listen,
           ": the port is in use, or the address is not this machine's. Give another --listen, or port 0 for any."));
     }
-    address_ = absl::StrCat(*HostOf(options_.listen), ":", port);
+    address_ = absl::StrCat(options_.listen.substr(0, options_.listen.rfind(':')), ":", port);
     return absl::OkStatus();
   }
 
@@ -197,7 +180,6 @@ class RunningServer final : public Server {
   LiveTrials live_;
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<Access> access_;
-  std::unique_ptr<HttpAccess> http_access_;
   std::unique_ptr<Views> views_;
   std::unique_ptr<Checkpoints> checkpoints_;
   std::unique_ptr<Metrics> metrics_;

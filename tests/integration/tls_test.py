@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import pathlib
+import shutil
 import socket
 import ssl
 import subprocess
@@ -12,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 
-from cluster import SPEC, Cluster, run, until
+from cluster import SPEC, Cluster, free_port, run, until
 
 
 class TlsCluster(Cluster):
@@ -74,11 +75,11 @@ def served_until(cluster, port, alpn):
         return secure.getpeercert()["notAfter"]
 
 
-def get(cluster, port, path="/metrics", token=None, name=None):
-    """Status of a GET over HTTPS; with a token as the password, or with a certificate."""
+def get(cluster, port, path="/metrics", token=None, name=None, certs=None):
+    """Status of a GET over HTTPS, with a token as the password, or with a certificate; 0: the handshake failed."""
     context = ssl.create_default_context(cafile=str(cluster.certs / "ca.crt"))
     if name:
-        context.load_cert_chain(cluster.certs / f"{name}.crt", cluster.certs / f"{name}.key")
+        context.load_cert_chain(f"{certs or cluster.certs}/{name}.crt", f"{certs or cluster.certs}/{name}.key")
     request = urllib.request.Request(f"https://127.0.0.1:{port}{path}")
     if token:
         request.add_header("Authorization", "Basic " + base64.b64encode(f"any:{token}".encode()).decode())
@@ -86,6 +87,8 @@ def get(cluster, port, path="/metrics", token=None, name=None):
         return urllib.request.urlopen(request, timeout=5, context=context).status
     except urllib.error.HTTPError as error:
         return error.code
+    except (OSError, ssl.SSLError):
+        return 0
 
 
 def serve_once(handler):
@@ -181,19 +184,52 @@ def check_pages(cluster, revoked):
     assert get(cluster, cluster.metrics_port, token=cluster.admin_token) == 200
     assert get(cluster, cluster.metrics_port, name="user-prometheus") == 200
     assert get(cluster, cluster.metrics_port, name="worker-w1") == 403
+    assert get(cluster, cluster.metrics_port, path="/sd/workers", name="user-prometheus") == 200
     assert get(cluster, agent, name="user-prometheus") == 200
-    try:
-        get(cluster, agent)
-        raise AssertionError("the agent's page was shown to nobody in particular")
-    except (OSError, ssl.SSLError):
-        pass
+    assert get(cluster, agent) == 403
+    assert get(cluster, agent, token=cluster.admin_token) == 403, "the agent knows no tokens"
+    strangers = cluster.home / "strangers"
+    strata = cluster.program("client/strata")
+    for arguments in (["init"], ["user", "prometheus", "--role", "viewer"]):
+        subprocess.run([strata, "admin", "certs", *arguments, "--dir", str(strangers)], check=True, capture_output=True)
+    for port in (cluster.metrics_port, agent):
+        assert get(cluster, port, name="user-prometheus", certs=strangers) == 0
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+            plain.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"This port speaks TLS." in plain.recv(4096)
+
+
+def check_prometheus(cluster):
+    """A real Prometheus reads coordinator and agent, which it finds by the coordinator, with one certificate."""
+    if shutil.which("prometheus") is None:
+        return print("prometheus is not installed: not tried")
+    tls = {"ca_file": str(cluster.certs / "ca.crt"), "cert_file": str(cluster.certs / "user-prometheus.crt"),
+           "key_file": str(cluster.certs / "user-prometheus.key")}
+    coordinator = f"127.0.0.1:{cluster.metrics_port}"
+    config = cluster.home / "prometheus.json"  # JSON is YAML
+    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [
+        {"job_name": "coordinator", "scheme": "https", "tls_config": tls, "static_configs": [{"targets": [coordinator]}]},
+        {"job_name": "workers", "scheme": "https", "tls_config": tls,
+         "http_sd_configs": [{"url": f"https://{coordinator}/sd/workers", "tls_config": tls, "refresh_interval": "1s"}]}]}))
+    port = free_port()
+    cluster.start("prometheus", ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={cluster.home}/tsdb",
+                                 f"--web.listen-address=127.0.0.1:{port}"])
+
+    def healthy():
+        try:
+            targets = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets", timeout=5))["data"]["activeTargets"]
+        except OSError:
+            return False
+        return {target["labels"]["job"] for target in targets if target["health"] == "up"} == {"coordinator", "workers"}
+
+    until(healthy, 40, "Prometheus to read coordinator and agent")
 
 
 def check_rotation(cluster):
-    """Both ports serve the renewed certificate within seconds; the agent's session goes on."""
-    ports = ((cluster.port, ["h2"]), (cluster.metrics_port, ["http/1.1"]))
+    """All ports serve the renewed certificate within seconds; the agent's session goes on."""
+    ports = ((cluster.port, ["h2"]), (cluster.metrics_port, ["http/1.1"]), (cluster.agent_metrics["w1"], ["http/1.1"]))
     before = [served_until(cluster, port, alpn) for port, alpn in ports]
-    time.sleep(1)  # files are told apart by whole seconds
+    time.sleep(1)  # what the certificates say is told apart by whole seconds
     cluster.certificate("coordinator", "--renew", "--valid", "200d")
     cluster.certificate("worker", "w1", "--renew", "--valid", "200d")
     for (port, alpn), old in zip(ports, before):
@@ -208,8 +244,8 @@ def check_secrets(cluster, *secrets):
             content = path.read_bytes()
             for secret in secrets:
                 assert secret.encode() not in content, f"{path} holds a secret"
-    keys = [*cluster.certs.glob("*.key"), *cluster.home.rglob("http.pem"), cluster.home / "coordinator" / "admin-token"]
-    assert len(keys) > 6 and all(path.stat().st_mode & 0o777 == 0o600 for path in keys), keys
+    keys = [*cluster.certs.glob("*.key"), cluster.home / "coordinator" / "admin-token"]
+    assert len(keys) > 4 and all(path.stat().st_mode & 0o777 == 0o600 for path in keys), keys
     for process in [cluster.coordinator, *cluster.agents.values()]:
         for part in ("cmdline", "environ"):
             content = pathlib.Path(f"/proc/{process.pid}/{part}").read_bytes()
@@ -223,6 +259,7 @@ def main():
         revoked = check_roles(cluster)
         check_certificates(cluster)
         check_pages(cluster, revoked)
+        check_prometheus(cluster)
         check_rotation(cluster)
         assert cluster.wait(experiment) == 0, cluster.trials(experiment)
         check_secrets(cluster, cluster.admin_token, revoked)

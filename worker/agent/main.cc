@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "cmake/build_info.h"
+#include "server/base/http/exposure.h"
 #include "server/base/rpc/credentials.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/devices.h"
@@ -90,12 +91,9 @@ std::string WrongSecurity(const Flags& flags) {
     if (const auto token = strata::base::ReadTokenFile(flags.security.token_file); !token.ok())
       return std::string(token.status().message());
   }
-  const bool loopback = flags.metrics == "none" || flags.metrics.rfind("127.", 0) == 0 ||
-                        flags.metrics.rfind("localhost:", 0) == 0 || flags.metrics.rfind("[::1]", 0) == 0;
-  if (loopback || tls.identity() || flags.insecure) return "";
-  return "--metrics-listen " + flags.metrics +
-         " would serve other machines in the clear. Give --tls-cert, --tls-key and --tls-ca ('strata admin certs worker' "
-         "makes them), listen on 127.0.0.1, or add --insecure if the network is trusted.";
+  if (flags.metrics == "none") return "";
+  return std::string(
+      strata::base::CheckExposure("--metrics-listen", flags.metrics, tls.identity(), flags.insecure).message());
 }
 
 // What is wrong with the flags, as a sentence; empty: nothing.

@@ -1,17 +1,15 @@
 #include "worker/agent/metrics.h"
 
-#include <prometheus/collectable.h>
-#include <prometheus/exposer.h>
 #include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
 #include <sys/statvfs.h>
 
-#include <exception>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/tls/https_libraries.h"
-#include "server/base/tls/pem_pair.h"
+#include "server/base/http/pages.h"
+#include "server/base/mutex.h"
 
 namespace strata::agent {
 namespace {
@@ -20,11 +18,11 @@ using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 
-class StatsCollectable final : public prometheus::Collectable {
+class StatsFamilies {
  public:
-  StatsCollectable(const Stats& stats, std::string folder) : stats_(stats), folder_(std::move(folder)) {}
+  StatsFamilies(const Stats& stats, std::string folder) : stats_(stats), folder_(std::move(folder)) {}
 
-  std::vector<MetricFamily> Collect() const override {
+  std::vector<MetricFamily> Collect() const {
     std::vector<MetricFamily> families = Counts();
     struct statvfs disk {};
     if (::statvfs(folder_.c_str(), &disk) != 0) return families;
@@ -88,12 +86,12 @@ class StatsCollectable final : public prometheus::Collectable {
 };
 
 // As many series as there are GPUs; what a GPU does not tell has none.
-class GpuCollectable final : public prometheus::Collectable {
+class GpuFamilies {
  public:
-  GpuCollectable(std::string worker, std::function<std::vector<GpuView>()> view)
+  GpuFamilies(std::string worker, std::function<std::vector<GpuView>()> view)
       : worker_(std::move(worker)), view_(std::move(view)) {}
 
-  std::vector<MetricFamily> Collect() const override {
+  std::vector<MetricFamily> Collect() const {
     const std::vector<GpuView> gpus = view_();
     const auto family = [&](const char* name, const char* help, double (*value)(const GpuView&)) {
       MetricFamily result{.name = name, .help = help, .type = MetricType::Gauge};
@@ -130,60 +128,62 @@ class GpuCollectable final : public prometheus::Collectable {
 
 class Server final : public MetricsServer {
  public:
-  // `pair`: key and certificate, or null for plain HTTP.
-  Server(const std::string& listen, const Stats& stats, const std::string& state_dir, const std::string& ca,
-         std::unique_ptr<base::PemPair> pair)
-      : collectable_(std::make_shared<StatsCollectable>(stats, state_dir)),
-        pair_(std::move(pair)),
-        exposer_(Options(listen, ca, pair_.get())) {
-    exposer_.RegisterCollectable(collectable_);
+  Server(const Stats& stats, const std::string& state_dir) : stats_(stats, state_dir) {}
+
+  absl::Status Serve(const std::string& listen, const base::TlsFiles& tls) {
+    const auto guard = [secure = tls.identity()](const base::PageCaller& caller) {
+      if (!secure || caller.certificate) return absl::OkStatus();
+      return absl::PermissionDeniedError(
+          "Show a certificate of the cluster's authority: the agent keeps no tokens. 'strata admin certs user NAME --role "
+          "viewer' makes one.");
+    };
+    auto pages = base::Pages::Serve({.listen = listen, .tls = tls, .guard = guard}, {{"/metrics", [this] { return Metrics(); }}});
+    if (!pages.ok()) return pages.status();
+    pages_ = *std::move(pages);
+    return absl::OkStatus();
   }
 
-  int port() const override {
-    const std::vector<int> ports = exposer_.GetListeningPorts();
-    return ports.empty() ? 0 : ports.front();
-  }
+  int port() const override { return pages_->port(); }
 
   void ShowGpus(std::string worker, std::function<std::vector<GpuView>()> view) override {
-    gpus_ = std::make_shared<GpuCollectable>(std::move(worker), std::move(view));
-    exposer_.RegisterCollectable(gpus_);
+    base::MutexLock lock(mutex_);
+    gpus_ = std::make_shared<GpuFamilies>(std::move(worker), std::move(view));
   }
 
  private:
-  static std::vector<std::string> Options(const std::string& listen, const std::string& ca, const base::PemPair* pair) {
-    std::vector<std::string> options = {"listening_ports", listen, "num_threads", "1"};
-    if (pair == nullptr) return options;
-    options[1] += "s";
-    options.insert(options.end(), {"ssl_certificate", pair->path(), "ssl_ca_file", ca, "ssl_verify_peer", "yes",
-                                   "ssl_protocol_version", "4", "ssl_short_trust", "yes"});  // 4: TLS 1.2 or above
-    return options;
+  base::Page Metrics() {
+    std::vector<MetricFamily> families = stats_.Collect();
+    std::shared_ptr<GpuFamilies> gpus;
+    {
+      base::MutexLock lock(mutex_);
+      gpus = gpus_;
+    }
+    if (gpus != nullptr) {
+      for (MetricFamily& family : gpus->Collect()) families.push_back(std::move(family));
+    }
+    return {"text/plain; version=0.0.4; charset=utf-8", prometheus::TextSerializer().Serialize(families)};
   }
 
-  std::shared_ptr<StatsCollectable> collectable_;
-  std::unique_ptr<base::PemPair> pair_;
-  std::shared_ptr<GpuCollectable> gpus_;
-  prometheus::Exposer exposer_;
+  const StatsFamilies stats_;
+  base::Mutex mutex_;
+  std::shared_ptr<GpuFamilies> gpus_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<base::Pages> pages_;  // last: closed before what they show
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& listen, const Stats& stats,
                                                             const std::string& state_dir, const base::TlsFiles& tls) {
-  std::unique_ptr<base::PemPair> pair;
-  if (tls.identity()) {
-    if (absl::Status status = base::LoadHttpsLibraries(); !status.ok()) return status;
-    auto kept = base::PemPair::Keep(tls, state_dir + "/http.pem");
-    if (!kept.ok()) return kept.status();
-    pair = *std::move(kept);
-  }
-  try {
-    return std::unique_ptr<MetricsServer>(std::make_unique<Server>(listen, stats, state_dir, tls.ca, std::move(pair)));
-  } catch (const std::exception&) {  // what it says names only the HTTP server
+  auto server = std::make_unique<Server>(stats, state_dir);
+  const absl::Status status = server->Serve(listen, tls);
+  if (absl::IsFailedPrecondition(status)) {
     return absl::FailedPreconditionError(
         absl::StrCat("Cannot serve metrics on ", listen,
                      ": the port is in use, or the address is not this machine's. Give another --metrics-listen, or "
                      "none."));
   }
+  if (!status.ok()) return status;
+  return server;
 }
 
 }  // namespace strata::agent

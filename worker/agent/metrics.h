@@ -22,8 +22,8 @@ class MetricsServer {
 };
 
 // Serves `stats`, which must outlive the server, and how full the disk of `state_dir` is, on HOST:PORT.
-// With `tls` over HTTPS, and only to whoever shows a certificate of its authority.
-// FAILED_PRECONDITION with a sentence if the port is in use.
+// With a certificate in `tls` over HTTPS, and only to whoever shows a certificate of its authority. Without, in the clear.
+// FAILED_PRECONDITION with a sentence if the port is in use; else what is wrong with the files.
 absl::StatusOr<std::unique_ptr<MetricsServer>> ServeMetrics(const std::string& listen, const Stats& stats,
                                                            const std::string& state_dir,
                                                            const base::TlsFiles& tls = {});
