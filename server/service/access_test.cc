@@ -310,8 +310,6 @@ TEST_F(AccessTest, OnlyAWorkerOfTheAttemptSendsItsFiles) {
   cluster.experiments = v1::ExperimentService::NewStub(Channel(admin_));
   cluster.AddDataset("tiny");
   cluster.Submit(TestCluster::Spec(), "r1");
-  cluster.workers = v1::WorkerService::NewStub(w2);
-  cluster.Register("w2", 0);
   cluster.workers = v1::WorkerService::NewStub(w1);
   cluster.Register("w1");
   const v1::AttemptRef attempt = cluster.Sync("w1").assignments(0).attempt();
