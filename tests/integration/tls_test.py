@@ -186,8 +186,8 @@ def check_pages(cluster, revoked):
     assert get(cluster, cluster.metrics_port, name="worker-w1") == 403
     assert get(cluster, cluster.metrics_port, path="/sd/workers", name="user-prometheus") == 200
     assert get(cluster, agent, name="user-prometheus") == 200
-    assert get(cluster, agent) == 403
-    assert get(cluster, agent, token=cluster.admin_token) == 403, "the agent knows no tokens"
+    assert get(cluster, agent) == 401
+    assert get(cluster, agent, token=cluster.admin_token) == 401, "the agent knows no tokens"
     strangers = cluster.home / "strangers"
     strata = cluster.program("client/strata")
     for arguments in (["init"], ["user", "prometheus", "--role", "viewer"]):

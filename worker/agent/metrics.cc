@@ -133,7 +133,7 @@ class Server final : public MetricsServer {
   absl::Status Serve(const std::string& listen, const base::TlsFiles& tls) {
     const auto guard = [secure = tls.identity()](const base::PageCaller& caller) {
       if (!secure || caller.certificate) return absl::OkStatus();
-      return absl::PermissionDeniedError(
+      return absl::UnauthenticatedError(
           "Show a certificate of the cluster's authority: the agent keeps no tokens. 'strata admin certs user NAME --role "
           "viewer' makes one.");
     };
