@@ -95,8 +95,7 @@ std::shared_ptr<GrpcCoordinator::Stubs> GrpcCoordinator::Connect() {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);  // gRPC's limit for connecting, TLS included
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
-  // A coordinator that was away may come back at another address; by itself gRPC asks for a name once in 30 s.
-  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);  // 30 s by itself: a coordinator may move
   connected_to_ = address;
   stubs_ = std::make_shared<Stubs>(grpc::CreateCustomChannel(address, credentials_, arguments));
   return stubs_;
