@@ -25,7 +25,7 @@ class PendingCommit final : public Commit {
   absl::Status Wait() override {
     base::MutexLock lock(mutex_);
     while (!done_) changed_.Wait(mutex_);
-    return result_;
+    return {result_.code(), result_.message()};  // a message of the caller's own: ours goes with the writing thread
   }
   void Finish(absl::Status result) {
     base::MutexLock lock(mutex_);

@@ -208,7 +208,7 @@ TEST_F(GpusTest, ATrainerThatHoldsTooMuchMemoryEndsAsOutOfMemory) {
 }
 
 TEST_F(GpusTest, ATrainerWithinItsMemoryIsLeftAlone) {
-  options_.memory_per_slot = 100 << 20;
+  options_.memory_per_slot = 800 << 20;  // a sanitizer needs several times what the trainer does
   StartAgent();
   Assign(Job(R"([["allocate", 40], ["sleep", 100], )" FINISHED "]"));
   EXPECT_EQ(Ended().outcome, "succeeded");
