@@ -1,6 +1,10 @@
 #include "client/commands/command.h"
 
+#include <unistd.h>
+
+#include <cstdio>
 #include <cstdlib>
+#include <iostream>
 
 #include "absl/strings/str_split.h"
 #include "client/home.h"
@@ -83,5 +87,14 @@ std::string ToJson(const google::protobuf::Message& message) {
 }
 
 void PrintJson(const google::protobuf::Message& message) { std::fputs(ToJson(message).c_str(), stdout); }
+
+absl::Status ConfirmDeletion(const std::string& before, const std::string& unattended) {
+  if (isatty(STDIN_FILENO) == 0) return absl::InvalidArgumentError(unattended);
+  std::printf("%sDelete all of this for good? Type yes: ", before.c_str());
+  std::fflush(stdout);
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "yes" ? absl::OkStatus() : absl::AbortedError("Nothing was deleted.");
+}
 
 }  // namespace strata::client

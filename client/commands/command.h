@@ -41,6 +41,10 @@ void OnRun(CLI::App* command, Context& context, std::function<absl::Status()> ru
 std::string ToJson(const google::protobuf::Message& message);
 void PrintJson(const google::protobuf::Message& message);
 
+// OK after a typed yes to "Delete all of this for good?", with `before` printed before it; ABORTED after anything else.
+// INVALID_ARGUMENT `unattended` where nobody can type.
+absl::Status ConfirmDeletion(const std::string& before, const std::string& unattended);
+
 // {"KEY": [...]} of messages.
 template <typename Message>
 void PrintJsonList(const std::string& key, const std::vector<Message>& messages) {

@@ -1,8 +1,5 @@
 // strata delete: shows what would go and what refers to it, asks, and deletes it.
-#include <unistd.h>
-
 #include <algorithm>
-#include <iostream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -43,19 +40,11 @@ void ShowPlan(const v1::PlanDeletionResponse& plan) {
   if (plan.references_size() > kShown) std::printf("  and %d more\n", plan.references_size() - kShown);
 }
 
-// OK after a typed yes.
 absl::Status Confirm(const v1::PlanDeletionResponse& plan) {
-  if (isatty(STDIN_FILENO) == 0) {
-    return absl::InvalidArgumentError(
-        "Nobody is here to confirm it. Look at it with --dry-run, then delete with --yes.");
-  }
-  if (plan.references_size() > 0)
-    std::puts("\nThe experiments that use the dataset keep their results, but can train and score no more.");
-  std::printf("\nDelete all of this for good? Type yes: ");
-  std::fflush(stdout);
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "yes" ? absl::OkStatus() : absl::AbortedError("Nothing was deleted.");
+  return ConfirmDeletion(plan.references_size() > 0 ? "\nThe experiments that use the dataset keep their results, but can train "
+                                                      "and score no more.\n\n"
+                                                    : "\n",
+                         "Nobody is here to confirm it. Look at it with --dry-run, then delete with --yes.");
 }
 
 absl::Status Delete(const Context& context, const DeleteOptions& options) {

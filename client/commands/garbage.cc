@@ -1,7 +1,4 @@
 // strata gc: deletes what nothing refers to, and what has reached its age by the policy.
-#include <unistd.h>
-
-#include <iostream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -39,17 +36,9 @@ bool SomethingIsLost(const v1::CollectGarbageResponse& planned) {
 }
 
 absl::Status Confirm() {
-  if (isatty(STDIN_FILENO) == 0) {
-    return absl::InvalidArgumentError(
-        "Some of this is missed once it is gone, and nobody is here to confirm it. Look at it with --dry-run, then "
-        "delete "
-        "with --yes.");
-  }
-  std::printf("Delete all of this for good? Type yes: ");
-  std::fflush(stdout);
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "yes" ? absl::OkStatus() : absl::AbortedError("Nothing was deleted.");
+  return ConfirmDeletion("",
+                         "Some of this is missed once it is gone, and nobody is here to confirm it. Look at it with "
+                         "--dry-run, then delete with --yes.");
 }
 
 absl::Status Collect(const Context& context, const GarbageOptions& options) {
