@@ -91,9 +91,16 @@ def get(cluster, port, path="/metrics", token=None, name=None, certs=None):
         return 0
 
 
-def serve_once(handler):
-    """A listening port whose connections are handed to `handler`."""
+def serve_by(handler):
+    """A listening port whose connections are handed to `handler`, each in a thread of its own: a client may open a second
+    one, and leave it alone, before it comes back to look at the certificate."""
     listener = socket.create_server(("127.0.0.1", 0))
+
+    def handle(connection):
+        try:
+            handler(connection)
+        except (OSError, ssl.SSLError):
+            connection.close()
 
     def serve():
         while True:
@@ -101,10 +108,7 @@ def serve_once(handler):
                 connection, _ = listener.accept()
             except OSError:
                 return
-            try:
-                handler(connection)
-            except (OSError, ssl.SSLError):
-                connection.close()
+            threading.Thread(target=handle, args=(connection,), daemon=True).start()
 
     threading.Thread(target=serve, daemon=True).start()
     return listener
@@ -162,12 +166,12 @@ def check_certificates(cluster):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(expired / "coordinator.crt", expired / "coordinator.key")
         context.set_alpn_protocols(["h2"])
-        with serve_once(lambda connection: context.wrap_socket(connection, server_side=True)) as listener:
+        with serve_by(lambda connection: context.wrap_socket(connection, server_side=True)) as listener:
             refused(cluster.strata("list", "--address", f"127.0.0.1:{listener.getsockname()[1]}", check=False), 1, sentence)
         result = subprocess.run([cluster.program("server/strata-coordinator"), "--data-dir", str(cluster.home / "second"), "--listen", "127.0.0.1:0",
                                  "--metrics-listen", "none", *cluster.tls("coordinator", expired)], capture_output=True, text=True, timeout=20)
         refused(result, 1, sentence)
-    with serve_once(lambda connection: (connection.recv(4096), connection.sendall(b"\0\0\0\4\0\0\0\0\0"))) as listener:  # as gRPC does in the clear
+    with serve_by(lambda connection: (connection.recv(4096), connection.sendall(b"\0\0\0\4\0\0\0\0\0"))) as listener:  # as gRPC does in the clear
         refused(cluster.strata("list", "--address", f"127.0.0.1:{listener.getsockname()[1]}", check=False), 1, "does not speak TLS")
     result = subprocess.run([cluster.program("server/strata-coordinator"), "--data-dir", str(cluster.home / "second"), "--listen", "0.0.0.0:0"],
                             capture_output=True, text=True, timeout=20)
