@@ -48,7 +48,7 @@ class DockerTest(unittest.TestCase):
         images = re.findall(r"^\s+image: (\S+)", self.compose, re.MULTILINE)
         ours = [image for image in images if image.startswith("strata-")]
         self.assertEqual({image.split(":")[1] for image in ours}, {self.version})
-        for path in ("docker/make-secrets", "docker/Dockerfile.cuda", "tests/integration/compose/run", "deploy/kubernetes/kustomization.yaml"):
+        for path in ("docker/make-secrets", "docker/Dockerfile.cuda", "tests/integration/compose/engine.py", "deploy/kubernetes/kustomization.yaml"):
             tags = re.findall(r"(?:strata-[a-z-]+:|VERSION = \"|newTag: )([0-9][0-9.]*[0-9])", read(path))
             self.assertTrue(tags, path)
             self.assertEqual(set(tags), {self.version}, path)

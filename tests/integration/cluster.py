@@ -52,15 +52,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def until(condition, seconds, what):
-    """Polls until condition() is true and returns its value; AssertionError naming `what` after `seconds`."""
+def until(condition, seconds, what, every=0.05):
+    """Asks `every` so many seconds until condition() is true and returns its value; AssertionError naming `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def write_text(folder, seed=7, pairs=400, held_out=24):

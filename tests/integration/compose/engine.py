@@ -12,10 +12,12 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BASE = "debian:bookworm-slim"
+VERSION = "0.1.0"
+IMAGES = [f"strata-{part}:{VERSION}" for part in ("coordinator", "agent", "cli", "prometheus", "alertmanager")]
 SERVICES = ["coordinator", "worker-1", "prometheus", "alertmanager", "cli"]  # one of each image that is ours
 
 
-class Failed(Exception):
+class Failed(AssertionError):
     """One sentence on what went wrong."""
 
 
@@ -194,6 +196,10 @@ class BuildBase:
 def commit():
     result = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"], text=True, capture_output=True)
     return result.stdout.strip()
+
+
+def have_images():
+    return all(map(has_image, IMAGES))
 
 
 def build_images():

@@ -8,27 +8,24 @@ import subprocess
 import tempfile
 import time
 
+import cluster
 from engine import ROOT, Failed, answers, call, compose_program, docker, say
 
 RUNNING = ["coordinator", "worker-1", "worker-2", "prometheus", "alertmanager"]
 
 
 def until(condition, seconds, what):
-    """Polls until condition() is true and returns its value; Failed naming `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise Failed(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.2)
+    """As everywhere, at a pace for questions that start a process each."""
+    return cluster.until(condition, seconds, what, every=0.2)
 
 
 class Stack:
-    """Use as a context; leaving it takes down containers, networks and volumes."""
+    """Use as a context; leaving it takes down containers, networks and volumes.
 
-    def __init__(self):
+    `small` names volumes that shall have so many MB, in memory: what is on such a one goes when its container ends.
+    """
+
+    def __init__(self, small=None):
         self.project = f"strata-test-{os.getpid()}"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="strata-compose-"))
         self.folder.chmod(0o755)
@@ -43,6 +40,10 @@ class Stack:
             STRATA_WORKER_1_CPUS=cpus(processors[:half] or processors), STRATA_WORKER_2_CPUS=cpus(processors[half:2 * half] or processors),
             **{f"STRATA_{name}LISTEN": "127.0.0.1:" for name in ("", "PROMETHEUS_", "ALERTMANAGER_", "GRAFANA_")})
         self.console = None
+        self.small = self.folder / "small.yaml" if small else None
+        if small:
+            options = "driver: local, driver_opts: {type: tmpfs, device: tmpfs, o: 'size=%dm,uid=10001,gid=10001,mode=0755'}"
+            self.small.write_text('version: "3.8"\nvolumes:\n' + "".join(f"  {name}: {{{options % size}}}\n" for name, size in small.items()))
 
     def __enter__(self):
         call(ROOT / "docker/make-secrets", self.secrets, environment=self.environment)
@@ -62,7 +63,7 @@ class Stack:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def command(self):
-        return [*compose_program(), "--file", str(ROOT / "docker/compose.yaml")]
+        return [*compose_program(), "--file", str(ROOT / "docker/compose.yaml"), *(["--file", str(self.small)] if self.small else [])]
 
     def compose(self, *arguments, timeout=300):
         return call(*self.command(), *arguments, environment=self.environment, timeout=timeout)
@@ -75,7 +76,7 @@ class Stack:
         self.compose("up", "--detach", "--no-build")
         try:
             until(lambda: all(self.health(service) == "healthy" for service in RUNNING), 90, "all services to be healthy")
-        except Failed as vain:
+        except AssertionError as vain:
             raise Failed(f"{vain}: " + ", ".join(f"{service} is {self.health(service)}" for service in RUNNING)) from None
         return time.monotonic() - began
 
@@ -117,6 +118,19 @@ class Stack:
             self.console = self.compose("--profile", "cli", "run", "--detach", "--rm", "--entrypoint", "sleep", "cli", "infinity").split()[-1]
         return docker("exec", self.console, "strata", *arguments, timeout=timeout)
 
+    def add_dataset(self):
+        """Registers the dataset `tiny`, made as a person makes one."""
+        cluster.write_text(self.files / "text", pairs=800)
+        self.run("prepare", "--input", "text", "--output", "tiny", "--name", "tiny", "--source-language", "en", "--target-language", "de",
+                 "--vocabulary", "120", program="strata-data")
+        self.run("data", "add", "tiny")
+
+    def submit(self, spec, *more):
+        """Submits a spec's text; returns the experiment's short name."""
+        (self.files / "spec.yaml").write_text(spec)
+        told = json.loads(self.run("submit", "spec.yaml", *more, "--output", "json"))
+        return told["experiment"]["name"].removeprefix("experiments/")
+
     def json(self, *arguments):
         return json.loads(self.strata(*arguments, "--output", "json"))
 
@@ -135,6 +149,16 @@ class Stack:
         return [(point["update"], point["value"]) for point in self.json("metrics", trial, "--series", name)["points"]]
 
     # -- what runs inside --------------------------------------------------------------------------------------------------
+
+    def shell(self, service, script, timeout=120):
+        return docker("exec", self.container(service), "sh", "-euc", script, timeout=timeout)
+
+    def fill(self, service):
+        """Leaves nothing free on the service's volume."""
+        self.shell(service, "cat /dev/zero >/var/lib/strata/filler 2>/dev/null || true")
+
+    def empty(self, service):
+        self.shell(service, "rm /var/lib/strata/filler")
 
     def ranks(self, job):
         """Where each rank of a job runs: {0: worker-1, ...}."""
