@@ -5,7 +5,6 @@ set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 find_package(Threads REQUIRED)
 
@@ -37,32 +36,48 @@ add_library(strata_build_info STATIC ${_build_info})
 target_link_libraries(strata_build_info PUBLIC strata_options)
 add_dependencies(strata_build_info strata_commit)
 
-# strata_library(NAME SOURCES a.cc ... DEPS lib ...)
-function(strata_library name)
-  cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
-  add_library(${name} STATIC ${A_SOURCES})
-  target_link_libraries(${name} PUBLIC strata_options ${A_DEPS})
+# strata_headers(NAME DEPS lib ... HEADERS <a.h> ...): headers of others that many sources include, compiled once for all
+# targets that say PRECOMPILED NAME. None of ours: a header that says #pragma once would be read twice where another clone's
+# compiler cache gave it.
+function(strata_headers name)
+  cmake_parse_arguments(A "" "" "DEPS;HEADERS" ${ARGN})
+  add_library(${name} OBJECT ${CMAKE_SOURCE_DIR}/cmake/empty.cc)
+  target_link_libraries(${name} PRIVATE strata_options ${A_DEPS})
+  target_precompile_headers(${name} PRIVATE ${A_HEADERS})
 endfunction()
 
-# strata_program(NAME FOLDER client SOURCES main.cc ... DEPS lib ...): the program stands at build/PRESET/FOLDER/NAME.
+# strata_library(NAME SOURCES a.cc ... DEPS lib ... [PRECOMPILED headers])
+function(strata_library name)
+  cmake_parse_arguments(A "" "PRECOMPILED" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${A_SOURCES})
+  target_link_libraries(${name} PUBLIC strata_options ${A_DEPS})
+  if(A_PRECOMPILED)
+    target_precompile_headers(${name} REUSE_FROM ${A_PRECOMPILED})
+  endif()
+endfunction()
+
+# strata_program(NAME FOLDER client SOURCES main.cc ... DEPS lib ... [PRECOMPILED headers]): the program stands at build/PRESET/FOLDER/NAME.
 # `cmake --install` takes the programs of client, server and worker.
 function(strata_program name)
-  cmake_parse_arguments(A "" "FOLDER" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(A "" "FOLDER;PRECOMPILED" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE strata_options ${A_DEPS})
+  if(A_PRECOMPILED)
+    target_precompile_headers(${name} REUSE_FROM ${A_PRECOMPILED})
+  endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${A_FOLDER})
   if(A_FOLDER MATCHES "^(client|server|worker)$")
     install(TARGETS ${name} RUNTIME)
   endif()
 endfunction()
 
-# strata_test(NAME SOURCES a_test.cc ... DEPS lib ... [LABELS fast] [TIMEOUT 120]): one ctest test a GoogleTest case.
-# DEFINES reach the sources; tests find their data by STRATA_SOURCE_DIR.
+# strata_test(NAME SOURCES a_test.cc ... DEPS lib ... [LABELS fast] [TIMEOUT 120] [PRECOMPILED strata_test_headers]): one ctest
+# test a GoogleTest case. DEFINES reach the sources; tests find their data by STRATA_SOURCE_DIR.
 function(strata_test name)
   if(NOT STRATA_TESTS)
     return()
   endif()
-  cmake_parse_arguments(A "" "TIMEOUT" "SOURCES;DEPS;LABELS;DEFINES" ${ARGN})
+  cmake_parse_arguments(A "" "TIMEOUT;PRECOMPILED" "SOURCES;DEPS;LABELS;DEFINES" ${ARGN})
   list(LENGTH A_LABELS labels)
   if(labels GREATER 1)  # gtest_discover_tests would take the second one for a property's name
     message(FATAL_ERROR "strata_test(${name}): LABELS ${A_LABELS}: give one label.")
@@ -73,10 +88,14 @@ function(strata_test name)
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 120)
   endif()
+  if(NOT A_PRECOMPILED)
+    set(A_PRECOMPILED strata_test_headers)
+  endif()
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE strata_options ${A_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE STRATA_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              STRATA_BINARY_DIR="${CMAKE_BINARY_DIR}" ${A_DEFINES})
+  target_precompile_headers(${name} REUSE_FROM ${A_PRECOMPILED})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
 endfunction()

@@ -96,7 +96,7 @@ absl::StatusOr<Caller> Access::Identify(const Metadata& metadata, const grpc::Au
     return ByToken(value.substr(kBearer.size()));
   }
   if (peer == nullptr) return Caller();
-  for (const grpc::string_ref uri : peer->FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME)) {
+  for (const grpc::string_ref& uri : peer->FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME)) {
     Caller caller{.means = "certificate"};
     std::string role;
     if (!base::ParseIdentity(std::string(View(uri)), &role, &caller.name)) continue;

@@ -98,7 +98,7 @@ std::unique_ptr<Pages> Serve(Pages::Options options) {
   auto pages =
       Pages::Serve(std::move(options), {{"/figures",
                                          [] {
-                                           return Page{"text/plain; charset=utf-8", std::string(2000, 'x') + "\n"};
+                                           return Page{"text/plain; charset=utf-8", std::string(2000, 'x').append("\n")};
                                          }},
                                         {"/huge", [] {
                                            return Page{"application/octet-stream", std::string(kHuge, 'x')};

@@ -1,0 +1,1 @@
+// What strata_headers compiles beside its headers: nothing.
