@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "model/decode/beam_search.h"
+#include "model/decode/cpu_decoder.h"
 #include "model/decode/device_decoder.h"
-#include "model/decode/incremental_decoder.h"
 #include "model/layers/device_path.h"
 #include "model/layers/matrix_product.h"
 
@@ -162,7 +162,7 @@ Hypotheses EncoderDecoder::Decode(const Batch& batch, const DecodeOptions& optio
     DeviceDecoder decoder(config(), *decoder_, tables, positions_, memory_MD, source.packing);
     return BeamSearch(decoder, source.packing.keys, options);
   }
-  IncrementalDecoder decoder(config(), *decoder_, tables, positions_, memory_MD, source.packing);
+  CpuDecoder decoder(config(), *decoder_, tables, positions_, memory_MD, source.packing);
   return BeamSearch(decoder, source.packing.keys, options);
 }
 
