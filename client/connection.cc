@@ -4,23 +4,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/base/rpc/channel.h"
 #include "server/base/rpc/credentials.h"
 
 namespace strata::client {
 namespace {
 
-constexpr int kLargestMessage = 64 << 20;
-
 std::shared_ptr<grpc::Channel> Open(const std::string& address, const Security& security) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kLargestMessage);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);  // gRPC's limit for connecting, TLS included
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20000);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  const auto credentials = base::ChannelCredentials(security.tls, [token = security.token] { return token; });
-  return grpc::CreateCustomChannel(address, credentials, arguments);
+  return base::OpenChannel(address, base::ChannelCredentials(security.tls, [token = security.token] { return token; }));
 }
 
 }  // namespace

@@ -22,9 +22,7 @@ namespace {
 constexpr int64_t kLargestArtifact = int64_t{1} << 40;
 constexpr size_t kLongestKind = 128;
 constexpr size_t kMostArrivals = 1024;
-constexpr int64_t kSyncEvery = 64 << 20;
-// After a restart the file is hashed again, in no call for longer than its caller waits.
-constexpr absl::Duration kCatchUpWithChunk = absl::Seconds(2), kCatchUpAtEnd = absl::Seconds(20);
+constexpr absl::Duration kHashAtEnd = absl::Seconds(20);  // no longer than the caller of FinishUpload waits
 
 absl::Status CheckRequest(const v1::StartUploadRequest& request) {
   const std::string& kind = request.kind();
@@ -49,6 +47,10 @@ absl::Status CheckRequest(const v1::StartUploadRequest& request) {
     return absl::InvalidArgumentError(absl::StrCat("file_name: \"", name, "\" is no plain file name."));
   }
   return absl::OkStatus();
+}
+
+absl::Status NoUpload(const std::string& id) {
+  return absl::NotFoundError(absl::StrCat("There is no upload ", id, ". Begin it again with StartUpload."));
 }
 
 }  // namespace
@@ -134,85 +136,45 @@ grpc::Status ArtifactService::StartUpload(grpc::ServerContext* context, const v1
   return ToGrpc(Start(*request, *response));
 }
 
-absl::StatusOr<int64_t> ArtifactService::Take(const v1::UploadChunkRequest& request) {
-  const auto upload = coordinator_.store().FindUpload(request.upload_id());
-  if (!upload.ok()) return upload.status();
-  if (!upload->has_value()) {
-    return absl::NotFoundError(
-        absl::StrCat("There is no upload ", request.upload_id(), ". Begin it again with StartUpload."));
-  }
+absl::Status ArtifactService::Take(const v1::UploadChunkRequest& request, const grpc::ServerContext& context) {
   const auto size = static_cast<int64_t>(request.data().size());
   if (size > kLargestChunk) {
     return absl::InvalidArgumentError(
         absl::StrCat("data: ", size, " bytes. Send at most ", kLargestChunk, " at once."));
   }
+  const auto arrival = ArrivalOf(request.upload_id());
+  if (!arrival.ok()) return arrival.status();
   if (XXH3_64bits(request.data().data(), request.data().size()) != request.xxh3()) {
     return absl::DataLossError(
         absl::StrCat("The chunk at ", request.offset(), " was damaged on its way. Send it again."));
   }
-  const std::shared_ptr<Arrival> held = ArrivalOf((*upload)->id);
-  Arrival& arrival = *held;
-  base::MutexLock lock(arrival.mutex);
-  if (absl::Status status = Write(**upload, request, arrival); !status.ok()) return status;
-  return request.offset() + size;
+  absl::Status status = (*arrival)->Take(request.offset(), request.data(), [&] { return context.IsCancelled(); });
+  return absl::IsNotFound(status) ? NoUpload(request.upload_id()) : status;  // its file was deleted meanwhile
 }
 
-absl::Status ArtifactService::Write(const store::Upload& upload, const v1::UploadChunkRequest& request,
-                                    Arrival& arrival) {
-  const std::string path = folder_.upload(upload.id);
-  const auto size = static_cast<int64_t>(request.data().size());
-  const int64_t stands = base::FileSize(path);
-  if (request.offset() != stands) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("offset is ", request.offset(), ", but the upload stands at ", stands, ". Go on from there."));
+absl::StatusOr<std::shared_ptr<Arrival>> ArtifactService::ArrivalOf(const std::string& upload_id) {
+  {
+    base::MutexLock lock(mutex_);
+    const auto known = arrivals_.find(upload_id);
+    if (known != arrivals_.end() && !known->second->over()) return known->second;
   }
-  if (stands + size > upload.bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("The chunk ends at ", stands + size, ", beyond the ", upload.bytes, " bytes announced."));
-  }
-  auto file = base::OpenFile(path, O_WRONLY);
-  if (!file.ok()) return file.status();
-  if (arrival.synced < 0) arrival.synced = stands;
-  absl::Status status = base::WriteAt(*file, request.data(), stands, path);
-  if (status.ok()) {
-    // The disk begins while the chunk is hashed.
-    (void)::sync_file_range(file->get(), stands, size, SYNC_FILE_RANGE_WRITE);
-    if (arrival.hashed < stands) status = CatchUp(path, stands, absl::Now() + kCatchUpWithChunk, arrival);
-    if (status.ok() && arrival.hashed == stands) {
-      arrival.hash.Update(request.data());
-      arrival.hashed += size;
-    }
-  }
-  if (status.ok() && stands + size - arrival.synced >= kSyncEvery) {
-    status = base::SyncFile(*file, path);
-    if (status.ok()) arrival.synced = stands + size;
-  }
-  if (!status.ok()) {
-    // What came through half, or is not on disk for certain, must not count: the sender asks where it stands.
-    Forget(upload.id);
-    if (ftruncate(file->get(), arrival.synced) != 0) return base::FileError(errno, "cut back", path);
-  }
-  return status;
+  const auto upload = coordinator_.store().FindUpload(upload_id);
+  if (!upload.ok()) return upload.status();
+  if (!upload->has_value()) return NoUpload(upload_id);
+  return ArrivalOf(**upload);
 }
 
-absl::Status ArtifactService::CatchUp(const std::string& path, int64_t until, absl::Time deadline, Arrival& arrival) {
-  auto file = base::OpenFile(path, O_RDONLY);
-  if (!file.ok()) return file.status();
-  while (arrival.hashed < until && absl::Now() < deadline) {
-    const auto data = base::ReadAt(*file, arrival.hashed, std::min(until - arrival.hashed, kLargestChunk), path);
-    if (!data.ok()) return data.status();
-    if (data->empty()) return absl::InternalError(absl::StrCat(path, " has become shorter."));
-    arrival.hash.Update(*data);
-    arrival.hashed += static_cast<int64_t>(data->size());
-  }
-  return absl::OkStatus();
-}
-
-std::shared_ptr<ArtifactService::Arrival> ArtifactService::ArrivalOf(const std::string& upload_id) {
+std::shared_ptr<Arrival> ArtifactService::ArrivalOf(const store::Upload& upload) {
+  const std::string from = folder_.upload(upload.id);
   base::MutexLock lock(mutex_);
-  if (const auto known = arrivals_.find(upload_id); known != arrivals_.end()) return known->second;
-  if (arrivals_.size() >= kMostArrivals) arrivals_.clear();  // most are of attempts that are long gone
-  return arrivals_[upload_id] = std::make_shared<Arrival>();
+  std::shared_ptr<Arrival>& arrival = arrivals_[upload.id];
+  if (arrival != nullptr && !arrival->over()) return arrival;
+  // After a crash between renaming and storing the file is in its place already.
+  const std::string path = std::filesystem::exists(from) ? from : folder_.artifact(ArtifactName(upload));
+  const std::shared_ptr<Arrival> made = arrival = std::make_shared<Arrival>(path, upload.bytes);
+  // Most are of attempts that are long gone: what is known of them is in their files too.
+  if (arrivals_.size() > kMostArrivals) std::erase_if(arrivals_, [](const auto& a) { return a.second.use_count() == 1; });
+  return made;
 }
 
 void ArtifactService::Forget(const std::string& upload_id) {
@@ -220,11 +182,11 @@ void ArtifactService::Forget(const std::string& upload_id) {
   arrivals_.erase(upload_id);
 }
 
-grpc::Status ArtifactService::UploadChunk(grpc::ServerContext*, const v1::UploadChunkRequest* request,
+grpc::Status ArtifactService::UploadChunk(grpc::ServerContext* context, const v1::UploadChunkRequest* request,
                                           v1::UploadChunkResponse* response) {
-  const auto offset = Take(*request);
-  if (offset.ok()) response->set_offset(*offset);
-  return ToGrpc(offset.status());
+  const absl::Status status = Take(*request, *context);
+  if (status.ok()) response->set_offset(request->offset() + static_cast<int64_t>(request->data().size()));
+  return ToGrpc(status);
 }
 
 absl::Status ArtifactService::Drop(const store::Upload& upload, const std::string& path, const std::string& hash) {
@@ -249,26 +211,13 @@ absl::StatusOr<store::Artifact> ArtifactService::Keep(const store::Upload& uploa
     return absl::FailedPreconditionError(
         absl::StrCat("The upload stands at ", size, " of ", upload.bytes, " bytes. Send the rest."));
   }
-  std::string hash;
-  {
-    const std::shared_ptr<Arrival> held = ArrivalOf(upload.id);
-    Arrival& arrival = *held;
-    base::MutexLock lock(arrival.mutex);
-    if (absl::Status status = CatchUp(path, size, absl::Now() + kCatchUpAtEnd, arrival); !status.ok()) return status;
-    if (arrival.hashed < size) {
-      return absl::UnavailableError(absl::StrCat("Is still checking ", upload.file_name, ": ", arrival.hashed, " of ",
-                                                 size, " bytes so far. Finish it again."));
-    }
-    Forget(upload.id);
-    hash = arrival.hash.HexDigest();
-  }
-  if (hash != upload.sha256 || size != upload.bytes) return Drop(upload, path, hash);
+  const auto hash = ArrivalOf(upload)->Finish(absl::Now() + kHashAtEnd);
+  if (!hash.ok()) return hash.status();
+  Forget(upload.id);
+  if (*hash != upload.sha256 || size != upload.bytes) return Drop(upload, path, *hash);
   if (absl::Status status = base::MakeFolders(std::filesystem::path(to).parent_path().string()); !status.ok())
     return status;
   if (path != to) {
-    auto file = base::OpenFile(from, O_WRONLY);
-    if (!file.ok()) return file.status();
-    if (absl::Status status = base::SyncFile(*file, from); !status.ok()) return status;
     if (absl::Status status = base::RenameDurably(from, to); !status.ok()) return status;
   }
   store::Artifact artifact{.name = name,

@@ -1,6 +1,5 @@
 // ArtifactService of proto/strata/v1/artifact_service.proto. An upload is a file that grows: where it stands is its
-// length, so it goes on after any crash. It is synced every 64 MiB and before it counts as an artifact, and hashed as
-// it comes; after a restart of the coordinator the hash is caught up with from the file, a piece at a time.
+// length, so it goes on after any crash (arrival.h).
 #pragma once
 
 #include <map>
@@ -9,16 +8,14 @@
 #include <string>
 
 #include "server/base/mutex.h"
-#include "server/base/sha256.h"
 #include "server/service/access.h"
+#include "server/service/arrival.h"
 #include "server/service/checkpoints.h"
 #include "server/service/coordinator.h"
 #include "server/service/data_folder.h"
 #include "strata/v1/artifact_service.grpc.pb.h"
 
 namespace strata::service {
-
-inline constexpr int64_t kLargestChunk = 4 << 20;
 
 // Names the job, attempt and content, so that the same file of the same attempt has the same name.
 std::string ArtifactName(const store::Upload& upload);
@@ -38,23 +35,12 @@ class ArtifactService final : public v1::ArtifactService::Service {
                             grpc::ServerWriter<v1::ReadArtifactResponse>*) override;
 
  private:
-  // What is known of an upload beside its file; made anew from the file when it is not there.
-  struct Arrival {
-    base::Mutex mutex;  // one call at a time on an upload: a sender may repeat one that is still worked on
-    base::Sha256 hash ABSL_GUARDED_BY(mutex);
-    int64_t hashed ABSL_GUARDED_BY(mutex) = 0;   // bytes
-    int64_t synced ABSL_GUARDED_BY(mutex) = -1;  // bytes that are on disk; -1: not known, taken for all there are
-  };
-
   absl::Status Start(const v1::StartUploadRequest& request, v1::StartUploadResponse& response);
-  absl::StatusOr<int64_t> Take(const v1::UploadChunkRequest& request);
+  absl::Status Take(const v1::UploadChunkRequest& request, const grpc::ServerContext& context);
   absl::StatusOr<store::Artifact> Finish(const std::string& upload_id);
-  absl::Status Write(const store::Upload& upload, const v1::UploadChunkRequest& request, Arrival& arrival)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(arrival.mutex);
-  // Hashes what the file at `path` has beyond what is hashed, up to `until`, or as long as there is time.
-  static absl::Status CatchUp(const std::string& path, int64_t until, absl::Time deadline, Arrival& arrival)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(arrival.mutex);
-  std::shared_ptr<Arrival> ArrivalOf(const std::string& upload_id);
+  // NotFound: there is no such upload.
+  absl::StatusOr<std::shared_ptr<Arrival>> ArrivalOf(const std::string& upload_id);
+  std::shared_ptr<Arrival> ArrivalOf(const store::Upload& upload);
   void Forget(const std::string& upload_id);
   absl::StatusOr<store::Artifact> Keep(const store::Upload& upload);
   absl::Status Drop(const store::Upload& upload, const std::string& path, const std::string& hash);

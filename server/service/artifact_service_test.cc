@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <xxhash.h>
 
+#include <filesystem>
+#include <future>
 #include <string>
 
 #include "server/base/sha256.h"
@@ -81,6 +83,28 @@ TEST_F(UploadTest, GoesOnWhereItStandsAfterACutADamagedChunkAndARestart) {
   EXPECT_EQ(artifact.sha256(), hash);
   EXPECT_EQ(artifact.bytes(), 3'000'000);
   EXPECT_EQ(Start(hash).artifact().name(), artifact.name());
+}
+
+TEST_F(UploadTest, AChunkWaitsForTheOneBeforeItThatArrivedDamagedAndIsSentAgain) {
+  const std::string hash = base::Sha256Hex(content_);
+  const std::string upload = Start(hash).upload_id();
+  std::future<grpc::Status> second = std::async(std::launch::async, [&] { return Send(upload, 1'000'000, 2'000'000); });
+  EXPECT_EQ(Send(upload, 0, 1'000'000, /*flip=*/true).error_code(), grpc::StatusCode::DATA_LOSS);
+  EXPECT_TRUE(Send(upload, 0, 1'000'000).ok());
+  const grpc::Status status = second.get();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  v1::Artifact artifact;
+  EXPECT_TRUE(Finish(upload, &artifact).ok());
+  EXPECT_EQ(artifact.sha256(), hash);
+}
+
+TEST_F(UploadTest, WhoseFileWasDeletedIsBegunAgain) {
+  const std::string upload = Start(base::Sha256Hex(content_)).upload_id();
+  EXPECT_TRUE(Send(upload, 0, 1000).ok());
+  std::filesystem::remove(cluster_.folder() + "/uploads/" + upload);
+  const grpc::Status status = Send(upload, 0, 1000);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_THAT(status.error_message(), HasSubstr("Begin it again with StartUpload"));
 }
 
 TEST_F(UploadTest, WhatHasAnotherHashIsDroppedAndCanBeSentAnew) {

@@ -101,6 +101,9 @@ absl::StatusOr<Upload> FakeCoordinator::StartUpload(const AttemptId& id, const A
 }
 
 absl::StatusOr<int64_t> FakeCoordinator::UploadChunk(const std::string& name, int64_t offset, std::string_view data) {
+  if (on_chunk) {
+    if (absl::Status status = on_chunk(offset); !status.ok()) return status;
+  }
   base::MutexLock lock(mutex_);
   if (away) return Away();
   StoredUpload& upload = uploads[name];
@@ -113,7 +116,12 @@ absl::StatusOr<int64_t> FakeCoordinator::UploadChunk(const std::string& name, in
     --spoiled_chunks;
     return absl::DataLossError("damaged on its way");
   }
-  if (offset != static_cast<int64_t>(upload.data.size())) return absl::FailedPreconditionError("offset");
+  for (int i = 0; i < 200 && offset > static_cast<int64_t>(upload.data.size()); ++i) {
+    changed_.WaitFor(mutex_, std::chrono::milliseconds(1));  // one before it may be on its way
+  }
+  if (offset != static_cast<int64_t>(upload.data.size())) {
+    return absl::FailedPreconditionError(absl::StrCat("the upload stands at ", upload.data.size()));
+  }
   upload.data.append(data);
   return static_cast<int64_t>(upload.data.size());
 }

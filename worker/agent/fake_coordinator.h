@@ -39,6 +39,7 @@ class FakeCoordinator final : public Coordinator {
   int64_t bytes_a_stream = 1 << 30;             // streams break off after so many
   int broken_chunks = 0;                        // so many chunks are lost with UNAVAILABLE
   int spoiled_chunks = 0;                       // so many chunks arrive damaged
+  std::function<absl::Status(int64_t offset)> on_chunk;  // called without the lock; an error is the chunk's answer
   int streams = 0, registrations = 0;
   bool left = false;
   absl::Status register_error;

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "server/base/file.h"
+#include "server/base/rpc/channel.h"
 #include "server/base/rpc/credentials.h"
 #include "strata/v1/artifact_service.grpc.pb.h"
 #include "strata/v1/dataset_service.grpc.pb.h"
@@ -91,13 +92,8 @@ std::shared_ptr<GrpcCoordinator::Stubs> GrpcCoordinator::Connect() {
   look_again_ = false;
   if (address == connected_to_ && stubs_ != nullptr) return stubs_;
   if (address.empty()) return nullptr;
-  grpc::ChannelArguments arguments;  // gRPC's own waits between connections begin with a second and grow to two minutes
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);  // gRPC's limit for connecting, TLS included
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
-  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);  // 30 s by itself: a coordinator may move
   connected_to_ = address;
-  stubs_ = std::make_shared<Stubs>(grpc::CreateCustomChannel(address, credentials_, arguments));
+  stubs_ = std::make_shared<Stubs>(base::OpenChannel(address, credentials_));
   return stubs_;
 }
 

@@ -6,6 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <future>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +21,101 @@ namespace {
 constexpr int64_t kChunkBytes = 4 << 20;
 constexpr int kMostSpoiled = 3;
 constexpr auto kPause = std::chrono::milliseconds(250);
+// So many chunks are on their way at once while each takes no longer than this: less than a chunk that overtakes the
+// one before it waits at the coordinator.
+constexpr size_t kMostAtOnce = 3;
+constexpr auto kQuick = std::chrono::milliseconds(200);
+
+// Sends what an upload lacks of a file, a few chunks at once. Belongs to one thread. Ends once no chunk is on its way.
+class ChunkSender {
+ public:
+  ChunkSender(Coordinator& coordinator, std::string upload, const LocalFile& file, int fd)
+      : coordinator_(coordinator), upload_(std::move(upload)), file_(file), fd_(fd) {}
+
+  // From `offset` to the file's end, as long as `proceed` of the bytes that were acknowledged last says so.
+  absl::Status Send(int64_t offset, const std::function<bool(int64_t)>& proceed);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  // Kept until it is acknowledged: one that was damaged is sent again.
+  struct Chunk {
+    int64_t offset = 0;
+    std::string data;
+    bool ahead = false;  // of others that were not acknowledged when it was sent
+    Clock::time_point sent = {};
+    std::future<absl::StatusOr<int64_t>> answer = {};
+  };
+
+  // Reads the chunk at `offset` and sends it behind those that are on their way.
+  absl::Status Begin(int64_t offset);
+  void Send(Chunk& chunk);
+  // Waits for the oldest chunk. Returns how many bytes of it are acknowledged: 0 if it had to be sent again.
+  absl::StatusOr<int64_t> Await();
+
+  Coordinator& coordinator_;
+  const std::string upload_;
+  const LocalFile& file_;
+  const int fd_;
+  std::deque<Chunk> chunks_;  // on their way, in order
+  size_t at_once_ = 1;
+  int spoiled_ = 0;  // in a row
+};
+
+absl::Status ChunkSender::Send(int64_t offset, const std::function<bool(int64_t)>& proceed) {
+  int64_t acknowledged = 0;
+  while (proceed(acknowledged)) {
+    while (chunks_.size() < at_once_ && offset < file_.file.bytes) {
+      if (absl::Status status = Begin(offset); !status.ok()) return status;
+      offset += static_cast<int64_t>(chunks_.back().data.size());
+    }
+    if (chunks_.empty()) return absl::OkStatus();
+    const auto bytes = Await();
+    if (!bytes.ok()) return bytes.status();
+    acknowledged = *bytes;
+  }
+  return absl::CancelledError("stopped");
+}
+
+absl::Status ChunkSender::Begin(int64_t offset) {
+  Chunk chunk{.offset = offset, .ahead = !chunks_.empty()};
+  chunk.data.resize(static_cast<size_t>(std::min(kChunkBytes, file_.file.bytes - offset)));
+  const ssize_t n = ::pread(fd_, chunk.data.data(), chunk.data.size(), offset);
+  if (n < 0) return base::FileError(errno, "read", file_.path);
+  if (n == 0) return absl::DataLossError(absl::StrCat(file_.path, " is shorter than its checkpoint event says"));
+  chunk.data.resize(static_cast<size_t>(n));
+  Send(chunks_.emplace_back(std::move(chunk)));
+  return absl::OkStatus();
+}
+
+void ChunkSender::Send(Chunk& chunk) {
+  chunk.sent = Clock::now();
+  chunk.answer = std::async(std::launch::async,
+                            [this, &chunk] { return coordinator_.UploadChunk(upload_, chunk.offset, chunk.data); });
+}
+
+absl::StatusOr<int64_t> ChunkSender::Await() {
+  Chunk& chunk = chunks_.front();
+  const auto answer = chunk.answer.get();
+  at_once_ = Clock::now() - chunk.sent < kQuick ? kMostAtOnce : 1;
+  const bool spoiled = answer.status().code() == absl::StatusCode::kDataLoss && ++spoiled_ < kMostSpoiled;
+  const bool too_early = answer.status().code() == absl::StatusCode::kFailedPrecondition &&
+                         Classify(answer.status()) == Trouble::kRefused && chunk.ahead;
+  if (spoiled || too_early) {
+    chunk.ahead = false;
+    Send(chunk);
+    return 0;
+  }
+  if (!answer.ok()) return answer.status();
+  spoiled_ = 0;
+  const auto bytes = static_cast<int64_t>(chunk.data.size());
+  if (*answer != chunk.offset + bytes) {
+    return absl::InternalError(absl::StrCat("the coordinator acknowledges ", *answer,
+                                            " bytes after a chunk that ends at ", chunk.offset + bytes));
+  }
+  chunks_.pop_front();
+  return bytes;
+}
 
 }  // namespace
 
@@ -150,24 +249,12 @@ absl::Status Uploader::SendOnce(const LocalFile& file, int fd) {
   auto upload = coordinator_.StartUpload(id_, file.file);
   if (!upload.ok()) return upload.status();
   if (upload->complete) return absl::OkStatus();
-  std::string chunk;
-  int spoiled = 0;
-  int64_t offset = upload->offset;
-  while (offset < file.file.bytes) {
-    if (stopping()) return absl::CancelledError("stopped");
-    chunk.resize(static_cast<size_t>(std::min(kChunkBytes, file.file.bytes - offset)));
-    const ssize_t n = ::pread(fd, chunk.data(), chunk.size(), offset);
-    if (n < 0) return base::FileError(errno, "read", file.path);
-    if (n == 0) return absl::DataLossError(absl::StrCat(file.path, " is shorter than its checkpoint event says"));
-    const auto acknowledged = coordinator_.UploadChunk(upload->id, offset, {chunk.data(), static_cast<size_t>(n)});
-    // Damaged on its way: what is on disk here is sent again.
-    if (acknowledged.status().code() == absl::StatusCode::kDataLoss && ++spoiled < kMostSpoiled) continue;
-    if (!acknowledged.ok()) return acknowledged.status();
-    spoiled = 0;
-    if (*acknowledged <= offset) return absl::InternalError("the coordinator acknowledges no bytes of a chunk");
-    stats_.upload_bytes += *acknowledged - offset;
-    offset = *acknowledged;
-  }
+  ChunkSender sender(coordinator_, upload->id, file, fd);
+  const absl::Status sent = sender.Send(upload->offset, [this](int64_t acknowledged) {
+    stats_.upload_bytes += acknowledged;
+    return !stopping();
+  });
+  if (!sent.ok()) return sent;
   return coordinator_.FinishUpload(upload->id);
 }
 

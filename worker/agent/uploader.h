@@ -1,7 +1,8 @@
-// Uploads one attempt's files in the background: hashed chunks, going on where an upload was cut off. Of resumable
-// checkpoints and of best weights only the newest is of use: older ones that wait are dropped. Best weights go before
-// each resumable checkpoint (a resume elsewhere needs both) and at the end; epochs' weights in the order in which they
-// were made, before any resumable checkpoint that waits, so that none is acknowledged before the epochs before it.
+// Uploads one attempt's files in the background: hashed chunks, a few on their way at once, going on where an upload
+// was cut off. Of resumable checkpoints and of best weights only the newest is of use: older ones that wait are
+// dropped. Best weights go before each resumable checkpoint (a resume elsewhere needs both) and at the end; epochs'
+// weights in the order in which they were made, before any resumable checkpoint that waits, so that none is
+// acknowledged before the epochs before it.
 #pragma once
 
 #include <map>
