@@ -156,7 +156,7 @@ def package_index():
 
 
 class BuildBase:
-    """An image to build on: BASE, with this machine's certificates and caches. Gone, by its name, on leaving."""
+    """An image to build on: BASE, with this machine's certificates and caches. Gone on leaving, with all that was built on it."""
 
     def __init__(self):
         self.name = f"strata-build-base:test-{os.getpid()}"
@@ -165,7 +165,7 @@ class BuildBase:
         container = docker("create", BASE, "true").strip()
         try:
             docker("cp", "--archive", f"{self.folders()}/.", f"{container}:/")
-            changes = []
+            changes = [f"LABEL {self.label()}"]  # what is built on it has it too
             for source, target in caches():
                 say(f"lending {source} to the build")
                 docker("cp", f"{source}{'/.' if os.path.isdir(source) else ''}", f"{container}:{target}", timeout=1800)
@@ -177,6 +177,9 @@ class BuildBase:
             docker("rm", container)
             shutil.rmtree(self.made, ignore_errors=True)
         return self.name
+
+    def label(self):
+        return f"strata.build-base={self.name}"
 
     def folders(self):
         """`docker cp` makes no parents."""
@@ -190,7 +193,8 @@ class BuildBase:
         return self.made
 
     def __exit__(self, *_):
-        subprocess.run(["docker", "rmi", self.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for command in (["rmi", self.name], ["image", "prune", "--force", "--filter", f"label={self.label()}"]):
+            subprocess.run(["docker", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def commit():
