@@ -238,6 +238,8 @@ def says_what_is_wrong(cluster, strata, client):
                             ({"token": "a"}, "The token would go to 127.0.0.1"), ({"token": "a\nb"}, "token holds no token: one word is expected")]:
         with refused(strata.InvalidSpec, word):
             strata.Client(cluster.address, **arguments)
+    services = re.findall("^service (\\w+)", "".join(path.read_text() for path in (SOURCE / "proto" / "strata" / "v1").glob("*.proto")), re.M)
+    assert len(vars(client.stubs)) == len(services), f"a stub for each of {services}"
     os.environ["STRATA_ADDRESS"] = cluster.address
     assert strata.Client().address == cluster.address and [w.name for w in strata.Client().workers()] == ["workers/w1"]
 

@@ -67,7 +67,7 @@ class Client:
 
     @property
     def stubs(self) -> Stubs:
-        """The generated stubs, one a service, for what has no word here. They raise grpc.RpcError."""
+        """The generated stubs, one a service, for what has no word here. They raise grpc.RpcError, and need a timeout=."""
         return self._connection.stubs
 
     def submit(

@@ -16,10 +16,12 @@ from strata.v1 import (
     dataset_service_pb2_grpc,
     experiment_service_pb2_grpc,
     metric_service_pb2_grpc,
+    upkeep_service_pb2_grpc,
     worker_service_pb2_grpc,
 )
 
 DEADLINE_SECONDS = 30.0
+STREAM_SECONDS = 3600.0  # a stream that goes on longer is opened anew
 _PAUSE_SECONDS = 0.2
 _OPTIONS = [
     ("grpc.max_receive_message_length", 64 << 20),
@@ -43,6 +45,7 @@ class Stubs:
         self.artifacts = artifact_service_pb2_grpc.ArtifactServiceStub(channel)
         self.workers = worker_service_pb2_grpc.WorkerServiceStub(channel)
         self.access = access_service_pb2_grpc.AccessServiceStub(channel)
+        self.upkeep = upkeep_service_pb2_grpc.UpkeepServiceStub(channel)
 
 
 class Connection:
@@ -105,8 +108,8 @@ class Connection:
         time.sleep(_PAUSE_SECONDS)
         self.await_ready(_PAUSE_SECONDS)
 
-    def stream(self, method: Callable[..., Any], request: Any, timeout: float | None = None) -> Iterator[Any]:
-        """The messages of a streaming call; leaving the iteration ends the call."""
+    def stream(self, method: Callable[..., Any], request: Any, timeout: float = STREAM_SECONDS) -> Iterator[Any]:
+        """The messages of a streaming call; leaving the iteration ends the call, and so does the end of its time."""
         call = method(request, timeout=timeout)
         try:
             for message in call:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from strata import names
-from strata.connection import Connection
 from strata.errors import InvalidSpec, StrataError
 from strata.measurements import Measurements, pandas_module
+from strata.resource import Resource
 from strata.trial import Trial, state_name
 from strata.v1 import experiment_service_pb2 as api
 from strata.v1 import resources_pb2
@@ -36,17 +36,8 @@ class Update:
         return f"<Update of {self.experiment.name}: {', '.join(f'{t.name} {t.state}' for t in self.trials)}>"
 
 
-class Experiment:
+class Experiment(Resource[resources_pb2.Experiment]):
     """An experiment as it stood when it was last asked for; watch, wait and refresh bring it up to date."""
-
-    def __init__(self, connection: Connection, message: resources_pb2.Experiment) -> None:
-        self._connection = connection
-        self.message = message
-
-    @property
-    def name(self) -> str:
-        """Its name: quickstart-1."""
-        return names.short(self.message.name)
 
     @property
     def done(self) -> bool:
@@ -94,7 +85,7 @@ class Experiment:
                 if self.done:
                     return
             except StrataError as error:
-                away = error.code == "UNAVAILABLE" and stood
+                away = error.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED") and stood
                 if not away or time.monotonic() - last_answer > _PATIENCE_SECONDS:
                     raise
             self._connection.pause()

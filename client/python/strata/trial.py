@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from strata import names
-from strata.connection import Connection
 from strata.errors import StrataError
 from strata.measurements import Measurements, list_series, query
+from strata.resource import Resource
 from strata.v1 import experiment_service_pb2 as api
 from strata.v1 import resources_pb2
 
@@ -19,17 +18,8 @@ def state_name(state: int) -> str:
     return name.removeprefix("JOB_STATE_")
 
 
-class Trial:
-    """A trial as it stood when it was asked for; `refresh` asks again. `message` is all of it, as the API has it."""
-
-    def __init__(self, connection: Connection, message: resources_pb2.Trial) -> None:
-        self._connection = connection
-        self.message = message
-
-    @property
-    def name(self) -> str:
-        """Its name: quickstart-1/t3."""
-        return names.short(self.message.name)
+class Trial(Resource[resources_pb2.Trial]):
+    """A trial as it stood when it was asked for; `refresh` asks again."""
 
     @property
     def state(self) -> str:
