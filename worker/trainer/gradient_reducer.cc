@@ -42,6 +42,9 @@ class SumHook final : public c10d::CommHookInterface {
   size_t buckets_;
 };
 
+// Gloo's thread tells the future of an error before it tells the work.
+bool Failed(c10d::Work& work) { return work.exception() != nullptr || work.getFuture()->hasError(); }
+
 // Keeps its first buckets. c10d's would order them anew after the first pass, by when gradients were ready then: after
 // a resume that is another order of summation. And until it has, it collects the order of every pass.
 class FixedReducer : public c10d::Reducer {
@@ -109,7 +112,7 @@ void GradientReducer::Backward(const at::Tensor& loss, int64_t update) {
     loss.backward();
   } catch (const std::exception& error) {
     for (const auto& work : pass.works) {
-      if (work->exception() != nullptr) pass.ranks->Lost(error.what());
+      if (Failed(*work)) pass.ranks->Lost(error.what());
     }
     throw;
   }

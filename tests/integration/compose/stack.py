@@ -118,11 +118,15 @@ class Stack:
             self.console = self.compose("--profile", "cli", "run", "--detach", "--rm", "--entrypoint", "sleep", "cli", "infinity").split()[-1]
         return docker("exec", self.console, "strata", *arguments, timeout=timeout)
 
-    def add_dataset(self):
-        """Registers the dataset `tiny`, made as a person makes one."""
-        cluster.write_text(self.files / "text", pairs=800)
-        self.run("prepare", "--input", "text", "--output", "tiny", "--name", "tiny", "--source-language", "en", "--target-language", "de",
+    def prepare(self, name, **sizes):
+        """A dataset, made as a person makes one: the folder NAME among the files that `run` sees."""
+        text = f"{name}-text"
+        cluster.write_text(self.files / text, **sizes)
+        self.run("prepare", "--input", text, "--output", name, "--name", name, "--source-language", "en", "--target-language", "de",
                  "--vocabulary", "120", program="strata-data")
+
+    def add_dataset(self):
+        self.prepare("tiny", pairs=800)
         self.run("data", "add", "tiny")
 
     def submit(self, spec, *more):
