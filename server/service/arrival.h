@@ -1,6 +1,6 @@
 // One upload on its way in: a file that grows chunk by chunk, hashed and synced beside the chunks that follow. Where it
 // stands is the file's length, so it goes on after any crash; what is hashed is known here only, and made anew from the
-// file where it is not. Less than 64 MiB of what was taken are not on disk yet.
+// file where it is not. What is on disk leaves the page cache.
 #pragma once
 
 #include <atomic>
@@ -20,6 +20,8 @@
 namespace strata::service {
 
 inline constexpr int64_t kLargestChunk = 4 << 20;
+// Less than this of what was taken is not on disk yet.
+inline constexpr int64_t kMostUnsynced = 20 << 20;
 
 // Thread-safe: chunks may come at once and out of order. One Arrival a file at any time, but for those that are over().
 class Arrival {

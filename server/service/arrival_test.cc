@@ -97,18 +97,18 @@ TEST_F(ArrivalTest, ANewOneHashesWhatAnEarlierOneTook) {
   EXPECT_EQ(*Finish(arrival), base::Sha256Hex(Content(0, kBytes)));
 }
 
-TEST_F(ArrivalTest, ChunksAreTakenWhileTheDiskSyncsButLessThan64MiBAhead) {
+TEST_F(ArrivalTest, ChunksAreTakenWhileTheDiskSyncsButLessThan20MiBAhead) {
   std::atomic<int64_t> taken = 0;
   std::atomic<int> syncs = 0;
   const auto slow = [&](const base::FileDescriptor&, const std::string&) {
     if (++syncs > 1) return absl::OkStatus();
-    // As long as the disk is not done with the first 32 MiB, 60 are taken, and no more.
-    for (int i = 0; i < 10000 && taken < 60 * kMiB; ++i) absl::SleepFor(absl::Milliseconds(1));
+    // As long as the disk is not done with the first 8 MiB, 12 are taken, and no more.
+    for (int i = 0; i < 10000 && taken < 12 * kMiB; ++i) absl::SleepFor(absl::Milliseconds(1));
     absl::SleepFor(absl::Milliseconds(20));
-    EXPECT_EQ(taken, 60 * kMiB);
+    EXPECT_EQ(taken, 12 * kMiB);
     return absl::OkStatus();
   };
-  constexpr int64_t kBytes = 80 * kMiB;
+  constexpr int64_t kBytes = 20 * kMiB;
   Arrival arrival(path_, kBytes, slow);
   for (int64_t offset = 0; offset < kBytes; offset += kLargestChunk) {
     ASSERT_TRUE(Take(arrival, offset, kLargestChunk).ok());
@@ -119,18 +119,18 @@ TEST_F(ArrivalTest, ChunksAreTakenWhileTheDiskSyncsButLessThan64MiBAhead) {
 }
 
 TEST_F(ArrivalTest, ASyncThatFailsTakesBackWhatItShouldHaveSaved) {
-  constexpr int64_t kBytes = 100 * kMiB;
+  constexpr int64_t kBytes = 30 * kMiB;
   int syncs = 0;
   Arrival arrival(path_, kBytes, [&](const base::FileDescriptor&, const std::string& path) {
     return ++syncs == 2 ? base::FileError(ENOSPC, "sync", path) : absl::OkStatus();
   });
   EXPECT_EQ(TakeAll(arrival, 0, kBytes).code(), absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(arrival.over());
-  EXPECT_EQ(base::FileSize(path_), 32 * kMiB);
-  EXPECT_EQ(Take(arrival, 32 * kMiB, kMiB).code(), absl::StatusCode::kFailedPrecondition) << "this one is over";
+  EXPECT_EQ(base::FileSize(path_), 8 * kMiB);
+  EXPECT_EQ(Take(arrival, 8 * kMiB, kMiB).code(), absl::StatusCode::kFailedPrecondition) << "this one is over";
   EXPECT_FALSE(Finish(arrival).ok());
   Arrival next(path_, kBytes);
-  EXPECT_TRUE(TakeAll(next, 32 * kMiB, kBytes).ok());
+  EXPECT_TRUE(TakeAll(next, 8 * kMiB, kBytes).ok());
   EXPECT_EQ(*Finish(next), base::Sha256Hex(Content(0, kBytes)));
 }
 

@@ -1,13 +1,14 @@
-// strata-bench-transfer ADDRESS FILE SHA256: registers with a coordinator as the worker "bench", waits for the attempt
-// of a training, uploads FILE as its final weights as the agent does, and fetches it again to FILE.back as one that
-// resumes elsewhere does. Prints two numbers: the seconds from the first call to the acknowledgement of the whole, and
-// those until it is back, synced and verified.
+// strata-bench-transfer ADDRESS: registers with a coordinator as the worker "bench" and waits for the attempt of a
+// training. For each line "FILE SHA256" it uploads FILE as final weights as the agent does, fetches it again to
+// FILE.back as one that resumes elsewhere does, and answers with two numbers: the seconds from the first call to the
+// acknowledgement of the whole, and those until it is back, synced and verified.
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <string>
 #include <thread>
 
@@ -41,16 +42,18 @@ double TimeUpload(Coordinator& coordinator, const AttemptId& id, const std::stri
   return SecondsSince(begun);
 }
 
-// The name of the only artifact of the job's trial.
-std::string NameOf(const std::string& address, const std::string& job) {
+// The name of the artifact of the job's trial that has this hash.
+std::string NameOf(const std::string& address, const std::string& job, const std::string& sha256) {
   strata::v1::ArtifactService::Stub stub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
   strata::v1::ListArtifactsRequest request;
   request.set_parent(job.substr(0, job.find("/jobs/")));
   strata::v1::ListArtifactsResponse response;
   grpc::ClientContext context;
   const grpc::Status status = stub.ListArtifacts(&context, request, &response);
-  if (!status.ok() || response.artifacts().empty()) Fail("the trial has no artifact: " + status.error_message());
-  return response.artifacts(0).name();
+  for (const auto& artifact : response.artifacts()) {
+    if (artifact.sha256() == sha256) return artifact.name();
+  }
+  Fail("the trial has no such artifact: " + status.error_message());
 }
 
 double TimeDownload(Coordinator& coordinator, const std::string& name, const std::string& path,
@@ -65,11 +68,11 @@ double TimeDownload(Coordinator& coordinator, const std::string& name, const std
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fputs("strata-bench-transfer ADDRESS FILE SHA256\n", stderr);
+  if (argc != 2) {
+    std::fputs("strata-bench-transfer ADDRESS\n", stderr);
     return 2;
   }
-  const std::string address = argv[1], path = argv[2], sha256 = argv[3];
+  const std::string address = argv[1];
   GrpcCoordinator coordinator(address, "", {.name = "bench", .worker_uid = "bench", .slots = ShareOut({0}, 1)});
   if (const auto registered = coordinator.Register({}); !registered.ok())
     Fail(std::string(registered.status().message()));
@@ -85,9 +88,12 @@ int main(int argc, char** argv) {
   std::thread lease([&] {  // renewed meanwhile, as the agent does
     while (!done) (void)coordinator.Synchronize(generation, absl::Milliseconds(300), {id});
   });
-  const double up = TimeUpload(coordinator, id, path, sha256);
-  const double down = TimeDownload(coordinator, NameOf(address, id.job), path + ".back", sha256);
+  for (std::string path, sha256; std::cin >> path >> sha256;) {
+    const double up = TimeUpload(coordinator, id, path, sha256);
+    const double down = TimeDownload(coordinator, NameOf(address, id.job, sha256), path + ".back", sha256);
+    std::printf("%.6f %.6f\n", up, down);
+    std::fflush(stdout);
+  }
   done = true;
   lease.join();
-  std::printf("%.6f %.6f\n", up, down);
 }
