@@ -44,38 +44,69 @@ sigset_t BlockSignals() {
   return signals;
 }
 
+struct CommandLine {
+  strata::service::ServerOptions options;
+  std::string address_file, retention, collect_every = "1d";
+  double lease_seconds = 6;
+  bool create_admin_token = false, health = false;
+};
+
+void Declare(CLI::App& app, CommandLine& line) {
+  app.add_option("--data-dir", line.options.data_dir,
+                 "Folder of the database, artifacts, datasets and logs; made if missing")
+      ->required();
+  app.add_option("--listen", line.options.listen, "host:port for gRPC; port 0 takes any")->capture_default_str();
+  app.add_option("--metrics-listen", line.options.metrics_listen, "host:port for /metrics, or none")
+      ->capture_default_str();
+  app.add_option("--address-file", line.address_file, "Write host:port of gRPC here once it serves");
+  app.add_option("--lease-seconds", line.lease_seconds, "How long a worker may stay silent")
+      ->check(CLI::Range(0.5, 3600.0))
+      ->capture_default_str();
+  app.add_option("--tls-cert", line.options.tls.cert, "This coordinator's certificate; read again when it changes");
+  app.add_option("--tls-key", line.options.tls.key, "Its key");
+  app.add_option("--tls-ca", line.options.tls.ca,
+                 "The authority that workers' and people's certificates are checked with");
+  app.add_option("--admin-token-file", line.options.admin_token_file,
+                 "With TLS: the first admin's token; made here if missing (default: DATA-DIR/admin-token)");
+  app.add_flag(
+      "--create-admin-token", line.create_admin_token,
+      "Make the token \"root\" of role admin anew, print its secret, and end; no coordinator may run on the folder");
+  app.add_flag("--insecure", line.options.insecure,
+               "Listen beyond this machine though nothing is encrypted or checked");
+  app.add_option("--retention", line.retention,
+                 "What may go by its age, as in resumable=30d,epochs=30d,logs=90d,vectors=180d,datasets=never; what is "
+                 "not named never goes");
+  app.add_option("--collect-every", line.collect_every,
+                 "How often what nobody needs, and what has reached its age, goes by itself: 1d, 12h, 600s or never")
+      ->capture_default_str();
+  app.add_flag("--health", line.health, "Say by the exit status whether a coordinator serves on the folder, and end");
+  app.set_version_flag("--version", std::string(strata::Version()) + " (" + strata::Commit() + ")");
+}
+
+// What the command line says in words of its own, in the options.
+absl::Status Understand(CommandLine& line) {
+  const auto ages = strata::service::ParseRetention(line.retention);
+  if (!ages.ok()) return ages.status();
+  line.options.retention = *ages;
+  const auto every = strata::service::ParseAge(line.collect_every);
+  if (!every.ok() || *every <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("--collect-every: \"" + line.collect_every +
+                                      "\" is no time between collections. Write it as 1d, 12h, 600s or never.");
+  }
+  line.options.collect_every = *every;
+  line.options.controller.lease_duration = absl::Seconds(line.lease_seconds);
+  line.options.version = std::string(strata::Version()) + "+" + strata::Commit();
+  line.options.registry_json = strata::base::BuiltInRegistry();
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Schedules Strata's trials onto workers and keeps what comes out of them.", "strata-coordinator");
-  strata::service::ServerOptions options;
-  std::string address_file;
-  double lease_seconds = 6;
-  app.add_option("--data-dir", options.data_dir,
-                 "Folder of the database, artifacts, datasets and logs; made if missing")
-      ->required();
-  app.add_option("--listen", options.listen, "host:port for gRPC; port 0 takes any")->capture_default_str();
-  app.add_option("--metrics-listen", options.metrics_listen, "host:port for /metrics, or none")->capture_default_str();
-  app.add_option("--address-file", address_file, "Write host:port of gRPC here once it serves");
-  app.add_option("--lease-seconds", lease_seconds, "How long a worker may stay silent")
-      ->check(CLI::Range(0.5, 3600.0))
-      ->capture_default_str();
-  app.add_option("--tls-cert", options.tls.cert, "This coordinator's certificate; read again when it changes");
-  app.add_option("--tls-key", options.tls.key, "Its key");
-  app.add_option("--tls-ca", options.tls.ca, "The authority that workers' and people's certificates are checked with");
-  app.add_option("--admin-token-file", options.admin_token_file,
-                 "With TLS: the first admin's token; made here if missing (default: DATA-DIR/admin-token)");
-  bool create_admin_token = false;
-  app.add_flag("--create-admin-token", create_admin_token,
-               "Make the token \"root\" of role admin anew, print its secret, and end; no coordinator may run on the folder");
-  app.add_flag("--insecure", options.insecure, "Listen beyond this machine though nothing is encrypted or checked");
-  std::string retention;
-  app.add_option("--retention", retention,
-                 "What may go by its age once a day, as in resumable=30d,epochs=30d,logs=90d,vectors=180d,datasets=never; "
-                 "what is not named never goes");
-  bool health = false;
-  app.add_flag("--health", health, "Say by the exit status whether a coordinator serves on the folder, and end");
-  app.set_version_flag("--version", std::string(strata::Version()) + " (" + strata::Commit() + ")");
+  CommandLine line;
+  const strata::service::ServerOptions& options = line.options;
+  Declare(app, line);
   if (const std::optional<int> status = Parse(app, argc, argv); status.has_value()) return *status;
 
   // What goes wrong is said by us, once; gRPC's own log stays off unless asked for.
@@ -86,26 +117,21 @@ int main(int argc, char** argv) {
 
   const sigset_t signals = BlockSignals();
 
-  if (health) {
+  if (line.health) {
     const absl::Status status = strata::service::CheckServing(options.data_dir);
     return status.ok() ? 0 : Fail(status);
   }
-  if (create_admin_token) {
+  if (line.create_admin_token) {
     const auto secret = strata::service::CreateAdminToken(options.data_dir);
     if (!secret.ok()) return Fail(secret.status());
     std::cout << *secret << "\n";
     return 0;
   }
-  const auto ages = strata::service::ParseRetention(retention);
-  if (!ages.ok()) return Fail(ages.status());
-  options.retention = *ages;
-  options.version = std::string(strata::Version()) + "+" + strata::Commit();
-  options.controller.lease_duration = absl::Seconds(lease_seconds);
-  options.registry_json = strata::base::BuiltInRegistry();
+  if (const absl::Status status = Understand(line); !status.ok()) return Fail(status);
   auto server = strata::service::Server::Start(options);
   if (!server.ok()) return Fail(server.status());
-  if (!address_file.empty()) {
-    const absl::Status status = strata::base::WriteFileAtomically(address_file, (*server)->address() + "\n");
+  if (!line.address_file.empty()) {
+    const absl::Status status = strata::base::WriteFileAtomically(line.address_file, (*server)->address() + "\n");
     if (!status.ok()) return Fail(status);
   }
   if (const absl::Status noted = strata::service::NoteServing(options.data_dir, (*server)->address(), options.tls);

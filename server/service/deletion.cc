@@ -239,24 +239,41 @@ absl::Status Deletion::Commit(const v1::DeleteRequest& request, const v1::PlanDe
   });
 }
 
-void Deletion::RemoveFiles(const v1::PlanDeletionResponse& plan, const std::vector<std::string>& uploads,
-                           v1::DeleteResponse& response) const {
-  const auto remove = [&](const std::string& path) {
-    std::error_code error;
-    fs::remove_all(path, error);
-    if (error) response.add_left(std::string(base::FileError(error.value(), "delete", path).message()));
-  };
-  for (const v1::DeletedItem& item : plan.items()) {
-    const std::string id = LeafOf(item.name());
-    if (IsDataset(item.name())) {
-      remove(folder_.dataset(id));
-      remove(folder_.incoming_dataset(id));
-    } else {
-      remove(folder_.artifacts(item.name()));
-      remove(folder_.logs(item.name()));
+void Deletion::RemovePath(const std::string& path, v1::DeleteResponse& response) const {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) response.add_left(std::string(base::FileError(error.value(), "delete", path).message()));
+}
+
+void Deletion::RemoveFolders(const std::string& name, v1::DeleteResponse& response) const {
+  const std::string id = LeafOf(name);
+  for (const std::string& path :
+       IsDataset(name) ? std::vector{folder_.dataset(id), folder_.incoming_dataset(id)}
+                       : std::vector{folder_.artifacts(name), folder_.logs(name)}) {
+    RemovePath(path, response);
+  }
+}
+
+absl::Status Deletion::Finish() {
+  base::MutexLock lock(datasets_);
+  store::Store& store = coordinator_.store();
+  const auto answers = store.ListDeletions();
+  if (!answers.ok()) return answers.status();
+  v1::DeleteResponse done;
+  for (const std::string& answer : *answers) {
+    v1::DeleteResponse deleted;
+    (void)google::protobuf::util::JsonStringToMessage(answer, &deleted);
+    for (const v1::DeletedItem& item : deleted.items()) {
+      if (!IsDataset(item.name())) {  // its name is not given again
+        RemoveFolders(item.name(), done);
+        continue;
+      }
+      const auto anew = store.FindDataset(LeafOf(item.name()));
+      if (!anew.ok()) return anew.status();
+      if (!anew->has_value()) RemoveFolders(item.name(), done);
     }
   }
-  for (const std::string& id : uploads) remove(folder_.upload(id));
+  return done.left_size() == 0 ? absl::OkStatus() : absl::InternalError(done.left(0));
 }
 
 absl::Status Deletion::Delete(const v1::DeleteRequest& request, v1::DeleteResponse& response) {
@@ -292,7 +309,8 @@ absl::Status Deletion::Delete(const v1::DeleteRequest& request, v1::DeleteRespon
   *response.mutable_items() = plan.items();
   status = Commit(request, plan, response);
   if (!status.ok()) return status;
-  RemoveFiles(plan, *uploads, response);
+  for (const v1::DeletedItem& item : plan.items()) RemoveFolders(item.name(), response);
+  for (const std::string& id : *uploads) RemovePath(folder_.upload(id), response);
   return absl::OkStatus();
 }
 

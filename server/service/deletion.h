@@ -1,6 +1,5 @@
 // Deleting experiments and datasets: what would go, what forbids it, and doing it. Rows go in one transaction, files
-// after it: a crash between the two leaves files without rows, which garbage collection finds, never rows without
-// files. Thread-safe.
+// after it: a crash between the two leaves files without rows, never rows without files. Thread-safe.
 #pragma once
 
 #include <string>
@@ -23,6 +22,8 @@ class Deletion {
 
   absl::Status Plan(const std::vector<std::string>& names, v1::PlanDeletionResponse& plan);
   absl::Status Delete(const v1::DeleteRequest& request, v1::DeleteResponse& response);
+  // Removes the files that deletions of an earlier life of the coordinator did not come to.
+  absl::Status Finish();
 
  private:
   absl::Status PlanExperiment(const std::string& name, const std::vector<std::string>& names,
@@ -32,8 +33,9 @@ class Deletion {
   // Deletes the rows; `plan` has been checked.
   absl::Status Commit(const v1::DeleteRequest& request, const v1::PlanDeletionResponse& plan,
                       const v1::DeleteResponse& response);
-  void RemoveFiles(const v1::PlanDeletionResponse& plan, const std::vector<std::string>& uploads,
-                   v1::DeleteResponse& response) const;
+  // All that lies in the folders of what was deleted; what cannot be removed becomes a sentence of `left`.
+  void RemoveFolders(const std::string& name, v1::DeleteResponse& response) const;
+  void RemovePath(const std::string& path, v1::DeleteResponse& response) const;
   // Ids of the uploads of these experiments' jobs.
   absl::StatusOr<std::vector<std::string>> UploadsOf(const v1::PlanDeletionResponse& plan);
 

@@ -20,6 +20,8 @@ constexpr std::array<std::pair<const char*, Field>, 5> kFields = {{{"resumable",
                                                                    {"vectors", &Retention::vectors},
                                                                    {"datasets", &Retention::datasets}}};
 
+}  // namespace
+
 absl::StatusOr<absl::Duration> ParseAge(absl::string_view text) {
   if (text == "never") return absl::InfiniteDuration();
   int64_t count = 0;
@@ -44,8 +46,6 @@ std::string AgeText(absl::Duration age) {
   if (seconds % 86400 == 0) return absl::StrCat(seconds / 86400, "d");
   return seconds % 3600 == 0 ? absl::StrCat(seconds / 3600, "h") : absl::StrCat(seconds, "s");
 }
-
-}  // namespace
 
 absl::StatusOr<Retention> ParseRetention(const std::string& text) {
   Retention retention;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace strata::service {
@@ -16,6 +17,11 @@ struct Retention {
   absl::Duration vectors = absl::InfiniteDuration();  // measurements by layer
   absl::Duration datasets = absl::InfiniteDuration();
 };
+
+// "30d", "12h", "600s" or "never", which is infinite. InvalidArgument shows the form.
+absl::StatusOr<absl::Duration> ParseAge(absl::string_view text);
+// As ParseAge reads it.
+std::string AgeText(absl::Duration age);
 
 // What is not named stays never; "" is all never. InvalidArgument names the part that is wrong and shows the form.
 absl::StatusOr<Retention> ParseRetention(const std::string& text);

@@ -132,7 +132,7 @@ class RunningServer final : public Server {
     artifacts_ = std::make_unique<ArtifactService>(*coordinator_, *access_, *checkpoints_, folder_);
     workers_ = std::make_unique<WorkerService>(*coordinator_, *access_, live_, *checkpoints_, folder_, options_.version);
     upkeep_ = std::make_unique<UpkeepService>(*coordinator_, folder_, datasets_->moving(), options_.retention,
-                                              options_.version);
+                                              options_.collect_every, options_.version);
     callers_ = std::make_unique<AccessService>(*coordinator_, *access_, options_.version);
   }
 

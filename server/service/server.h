@@ -21,7 +21,8 @@ struct ServerOptions {
   base::TlsFiles tls;                             // none: in the clear, and nobody is asked who he is
   std::string admin_token_file;  // with TLS: where the first admin's token is read from, or written to
   std::string version;           // of the program, with its commit
-  Retention retention;           // applied once a day
+  Retention retention;           // applied when garbage is collected
+  absl::Duration collect_every = absl::Hours(24);  // infinite: only when it is asked for
   core::ControllerOptions controller;
   std::string registry_json;  // `strata-trainer --describe`; empty: names are not checked
   Clock clock = [] { return absl::Now(); };

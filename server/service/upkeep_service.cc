@@ -2,7 +2,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "server/base/ids.h"
 #include "server/service/audit_note.h"
 #include "server/service/read_file.h"
 #include "server/service/rpc.h"
@@ -12,7 +15,7 @@
 namespace strata::service {
 namespace {
 
-constexpr std::chrono::hours kFirst{1}, kBetween{24};
+constexpr absl::Duration kFirst = absl::Hours(1);  // at the latest
 // How often a check says how far it has come.
 constexpr absl::Duration kTell = absl::Seconds(1);
 
@@ -20,7 +23,7 @@ constexpr absl::Duration kTell = absl::Seconds(1);
 
 void UpkeepService::Start() {
   backups_.Sweep();
-  daily_ = std::thread([this] { CollectDaily(); });
+  collecting_ = std::thread([this] { CollectByItself(); });
 }
 
 void UpkeepService::Stop() {
@@ -29,21 +32,29 @@ void UpkeepService::Stop() {
     stopping_ = true;
     changed_.NotifyAll();
   }
-  if (daily_.joinable()) daily_.join();
+  if (collecting_.joinable()) collecting_.join();
 }
 
-void UpkeepService::CollectDaily() {
-  auto next = std::chrono::steady_clock::now() + kFirst;
-  for (;;) {
-    {
-      base::MutexLock lock(mutex_);
-      while (!stopping_ && std::chrono::steady_clock::now() < next)
-        changed_.WaitFor(mutex_, next - std::chrono::steady_clock::now());
-      if (stopping_) return;
-    }
-    next += kBetween;
+bool UpkeepService::AwaitStop(absl::Duration time) {
+  base::MutexLock lock(mutex_);
+  while (!stopping_ && time > absl::ZeroDuration()) {
+    const auto start = std::chrono::steady_clock::now();
+    changed_.WaitFor(mutex_, absl::ToChronoNanoseconds(std::min(time, absl::Hours(1))));
+    time -= absl::FromChrono(std::chrono::steady_clock::now() - start);
+  }
+  return stopping_;
+}
+
+void UpkeepService::CollectByItself() {
+  if (const absl::Status status = deletion_.Finish(); !status.ok())
+    spdlog::warn("Files of what was deleted are left: {}", std::string(status.message()));
+  for (absl::Duration pause = std::min(kFirst, between_); !AwaitStop(pause); pause = between_) {
     v1::CollectGarbageResponse collected;
+    // As a call's changes do, what goes stands in the audit log.
+    CurrentAuditNote() = std::make_shared<AuditNote>(AuditNote{
+        {.caller = "coordinator", .method = "UpkeepService/CollectGarbage", .request_id = base::RandomHex(8)}});
     const absl::Status status = garbage_.Collect(retention_, /*dry_run=*/false, collected);
+    CurrentAuditNote() = nullptr;
     if (!status.ok()) {
       spdlog::warn("Garbage was not collected: {}", std::string(status.message()));
       continue;

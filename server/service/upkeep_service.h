@@ -1,4 +1,4 @@
-// UpkeepService of proto/strata/v1/upkeep_service.proto, and the daily collection of garbage.
+// UpkeepService of proto/strata/v1/upkeep_service.proto, and the collection of garbage that comes by itself.
 #pragma once
 
 #include <string>
@@ -17,19 +17,21 @@ namespace strata::service {
 
 class UpkeepService final : public v1::UpkeepService::Service {
  public:
-  // `datasets` is held while files of datasets move.
+  // `datasets` is held while files of datasets move. Garbage is collected every `between`; infinite: never.
   UpkeepService(Coordinator& coordinator, const DataFolder& folder, base::Mutex& datasets, Retention retention,
-                std::string version)
+                absl::Duration between, std::string version)
       : coordinator_(coordinator),
         folder_(folder),
         retention_(retention),
+        between_(between),
         version_(std::move(version)),
         deletion_(coordinator, folder, datasets),
         garbage_(coordinator, folder, datasets),
         backups_(coordinator.store(), folder) {}
   ~UpkeepService() override { Stop(); }
 
-  // Collects garbage an hour from now, when agents have had time to go on with what they were sending, then once a day.
+  // Removes what an earlier life left half deleted, and collects garbage: an hour from now, when agents have had time to
+  // go on with what they were sending, or after `between` if that is sooner; then every `between`.
   void Start();
   void Stop();
 
@@ -48,11 +50,15 @@ class UpkeepService final : public v1::UpkeepService::Service {
                             grpc::ServerWriter<v1::CheckStorageResponse>*) override;
 
  private:
-  void CollectDaily();
+  // The thread's whole life.
+  void CollectByItself();
+  // True as soon as Stop is called; false after `time`.
+  bool AwaitStop(absl::Duration time);
 
   Coordinator& coordinator_;
   const DataFolder& folder_;
   const Retention retention_;
+  const absl::Duration between_;
   const std::string version_;
   Deletion deletion_;
   GarbageCollector garbage_;
@@ -60,7 +66,7 @@ class UpkeepService final : public v1::UpkeepService::Service {
   base::Mutex mutex_;
   base::CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread daily_;
+  std::thread collecting_;
 };
 
 }  // namespace strata::service

@@ -283,6 +283,12 @@ class MemoryStore final : public Store {
     base::MutexLock lock(mutex_);
     return FindIn(t_.deletions, request_id);
   }
+  Rows<std::string> ListDeletions() override {
+    base::MutexLock lock(mutex_);
+    std::vector<std::string> out;
+    for (const auto& [request, answer] : t_.deletions) out.push_back(answer);
+    return out;
+  }
   absl::StatusOr<bool> WasCollected(const std::string& job, const std::string& kind) override {
     base::MutexLock lock(mutex_);
     return t_.collected.contains({job, kind});

@@ -42,6 +42,7 @@ Rows<Artifact> ListAllArtifacts(Connection& db, const std::string& after, int li
 Rows<Upload> ListUploads(Connection& db);
 Rows<Dataset> ListAllDatasets(Connection& db);
 Found<std::string> FindDeletion(Connection& db, const std::string& request_id);
+Rows<std::string> ListDeletions(Connection& db);
 absl::StatusOr<bool> WasCollected(Connection& db, const std::string& job, const std::string& kind);
 Rows<std::string> CheckIntegrity(Connection& db);
 absl::Status CopyTo(Connection& db, const std::string& path);

@@ -197,6 +197,7 @@ class SqliteStore final : public Store {
   Rows<Upload> ListUploads() override { return Read(sqlite::ListUploads); }
   Rows<Dataset> ListAllDatasets() override { return Read(sqlite::ListAllDatasets); }
   Found<std::string> FindDeletion(const std::string& id) override { return Read(sqlite::FindDeletion, id); }
+  Rows<std::string> ListDeletions() override { return Read(sqlite::ListDeletions); }
   absl::StatusOr<bool> WasCollected(const std::string& job, const std::string& kind) override {
     return Read(sqlite::WasCollected, job, kind);
   }

@@ -137,6 +137,11 @@ Found<std::string> FindDeletion(Connection& db, const std::string& request_id) {
   return answer;
 }
 
+Rows<std::string> ListDeletions(Connection& db) {
+  Query q(db, "SELECT answer FROM deletions ORDER BY request_id");
+  return Texts(q);
+}
+
 absl::StatusOr<bool> WasCollected(Connection& db, const std::string& job, const std::string& kind) {
   Query q(db, "SELECT 1 FROM collected WHERE job = ? AND kind = ?", job, kind);
   const bool found = q.Next();

@@ -104,6 +104,8 @@ class Store {
   virtual Rows<Dataset> ListAllDatasets() = 0;
   // What PutDeletion stored.
   virtual Found<std::string> FindDeletion(const std::string& request_id) = 0;
+  // All that PutDeletion stored.
+  virtual Rows<std::string> ListDeletions() = 0;
   // Has NoteCollected said so?
   virtual absl::StatusOr<bool> WasCollected(const std::string& job, const std::string& kind) = 0;
   // What is wrong with what is stored, one sentence each. Reads all of it.

@@ -174,6 +174,7 @@ TEST_P(UpkeepStoreTest, ADeletionsAnswerIsKept) {
   ASSERT_EQ(Apply({PutDeletion{"r1", kTime, "{}"}}), absl::OkStatus());
   EXPECT_EQ(*store_->FindDeletion("r1"), "{}");
   EXPECT_FALSE(store_->FindDeletion("r2")->has_value());
+  EXPECT_THAT(*store_->ListDeletions(), ElementsAre("{}"));
   EXPECT_EQ(Apply({PutDeletion{"r1", kTime, "{}"}}).code(), absl::StatusCode::kAlreadyExists);
 }
 
