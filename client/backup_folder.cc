@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 #include "server/base/file.h"
@@ -22,6 +23,20 @@ bool StaysInside(const std::string& path) {
   const fs::path plain(path);
   return !path.empty() && plain.is_relative() &&
          std::none_of(plain.begin(), plain.end(), [](const fs::path& part) { return part == ".."; });
+}
+
+bool IsHex(absl::string_view text) { return text.find_first_not_of("0123456789abcdef") == absl::string_view::npos; }
+
+// Whether `path`, from objects/ on, is one that a backup makes: log.partial, ab, ab/ab12... or that with .partial.
+bool IsObject(absl::string_view path) {
+  if (path == "log.partial") return true;
+  const absl::string_view parent = path.substr(0, path.find('/'));
+  if (parent.size() != 2 || !IsHex(parent)) return false;
+  if (parent == path) return true;
+  path.remove_prefix(3);
+  if (constexpr absl::string_view kPartial = ".partial"; absl::EndsWith(path, kPartial))
+    path.remove_suffix(kPartial.size());
+  return path.size() == 64 && IsHex(path) && absl::StartsWith(path, parent);
 }
 
 absl::Status CopyFile(const std::string& from, const std::string& to) {
@@ -48,6 +63,29 @@ std::string ObjectPath(const std::string& folder, const std::string& sha256) {
   return absl::StrCat(folder, "/objects/", sha256.substr(0, 2), "/", sha256);
 }
 
+absl::Status CheckIsBackup(const std::string& folder) {
+  const auto foreign = [&](const std::string& what) {
+    return absl::FailedPreconditionError(absl::StrCat(folder, " is no folder of a backup: ", what,
+                                                      ". Name a new folder, or that of an earlier backup."));
+  };
+  std::error_code error;
+  if (!fs::exists(folder, error)) return absl::OkStatus();
+  if (!fs::is_directory(folder, error)) return foreign("it is a file");
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    const bool manifest = absl::StartsWith(name, "manifest.json.") && absl::EndsWith(name, ".tmp");  // half written
+    if (name != "objects" && name != "manifest.json" && !manifest)
+      return foreign(absl::StrCat("there is ", name, " in it"));
+  }
+  const std::string head = folder + "/objects/";
+  for (fs::recursive_directory_iterator at(head, error), end; !error && at != end; at.increment(error)) {
+    const std::string path = at->path().string().substr(head.size());
+    if (!IsObject(path)) return foreign(absl::StrCat("there is objects/", path, " in it"));
+  }
+  if (!fs::exists(folder + "/manifest.json", error)) return absl::OkStatus();
+  return ReadManifest(folder).status();
+}
+
 absl::StatusOr<BackupManifest> ReadManifest(const std::string& folder) {
   const std::string path = folder + "/manifest.json";
   const auto text = base::ReadFile(path);
@@ -70,8 +108,7 @@ absl::StatusOr<BackupManifest> ReadManifest(const std::string& folder) {
     if (!whole) return damaged("a file lacks its path, bytes or sha256");
     BackedUpFile row{file["path"].get<std::string>(), file["bytes"].get<int64_t>(), file["sha256"].get<std::string>()};
     if (!StaysInside(row.path)) return damaged(absl::StrCat("the path ", row.path, " leads elsewhere"));
-    if (row.sha256.size() != 64 || row.sha256.find_first_not_of("0123456789abcdef") != std::string::npos)
-      return damaged(absl::StrCat(row.sha256, " is no SHA-256"));
+    if (row.sha256.size() != 64 || !IsHex(row.sha256)) return damaged(absl::StrCat(row.sha256, " is no SHA-256"));
     manifest.files.push_back(std::move(row));
   }
   for (const auto& name : json.value("missing", nlohmann::json::array())) {
@@ -124,6 +161,12 @@ void CheckObjects(const std::string& folder, const BackupManifest& manifest,
 
 absl::Status RestoreTo(const std::string& target, const std::string& folder, const BackupManifest& manifest) {
   std::error_code error;
+  if (fs::exists(absl::StrCat(target, "/", kDatabase), error)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        target,
+        " is a coordinator's folder: it holds a strata.db. Name a new folder with --data-dir, and start the "
+        "coordinator with it in place of this one."));
+  }
   if (fs::exists(target, error) && (!fs::is_directory(target, error) || !fs::is_empty(target, error))) {
     return absl::FailedPreconditionError(absl::StrCat(
         target,

@@ -1,7 +1,8 @@
 // A backup on disk: what 'strata admin backup' writes, 'restore' and 'check' read.
 //
-//   DIR/manifest.json            {"format": 1, "time", "version", "files": [{"path", "bytes", "sha256"}], "missing":
-//   [...]} DIR/objects/ab/abcd...       a file under its SHA-256; .partial while it arrives
+//   DIR/manifest.json        {"format": 1, "time", "version", "files": [{"path", "bytes", "sha256"}], "missing": [...]}
+//   DIR/objects/ab/abcd...   a file under its SHA-256; .partial while it arrives
+//   DIR/objects/log.partial  a log while it arrives: its hash is known at its end
 //
 // The manifest is replaced as a whole once every file that it names is there: a backup that is cut off leaves the one
 // before it as it was, and what has arrived is not fetched again.
@@ -31,6 +32,9 @@ struct BackupManifest {
 };
 
 std::string ObjectPath(const std::string& folder, const std::string& sha256);
+
+// FailedPrecondition where something lies in `folder` that no backup puts there; names it.
+absl::Status CheckIsBackup(const std::string& folder);
 
 // NotFound: no backup; DataLoss: not one of ours, or a path in it that leads elsewhere.
 absl::StatusOr<BackupManifest> ReadManifest(const std::string& folder);

@@ -54,7 +54,9 @@ TEST_F(BackupFolderTest, IsReadAsItWasWrittenAndRestoredWhole) {
   EXPECT_EQ(*base::ReadFile(target + "/artifacts/e-1/t2/a"), "weights");
   const absl::Status again = RestoreTo(target, folder_, *read);
   EXPECT_EQ(again.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(again.message(), HasSubstr("not empty"));
+  EXPECT_THAT(again.message(), HasSubstr("is a coordinator's folder"));
+  std::filesystem::remove(target + "/strata.db");
+  EXPECT_THAT(std::string(RestoreTo(target, folder_, *read).message()), HasSubstr("not empty"));
 }
 
 TEST_F(BackupFolderTest, DamageAndLossAreNamed) {
@@ -71,6 +73,39 @@ TEST_F(BackupFolderTest, ObjectsThatNothingNamesGo) {
   PruneObjects(folder_, manifest_);
   EXPECT_FALSE(std::filesystem::exists(old));
   EXPECT_THAT(Findings(), IsEmpty());
+}
+
+// What is there before a backup into a folder, and what is said of it; "": it is taken.
+TEST_F(BackupFolderTest, AFolderOfSomethingElseIsRefused) {
+  const std::string name = "ab" + std::string(62, '0');
+  const struct {
+    std::vector<std::string> files;
+    const char* why;
+  } cases[] = {
+      {{}, ""},
+      {{"objects/ab/" + name + ".partial", "objects/log.partial"}, ""},
+      {{"objects/ab/" + name, "manifest.json.0a1b2c3d.tmp"}, ""},
+      {{"thesis.tex"}, "there is thesis.tex in it"},
+      {{"objects/pack/pack-1.idx"}, "there is objects/pack in it"},
+      {{"objects/ab/" + name.substr(0, 40)}, "there is objects/ab/ab000"},
+      {{"objects/cd/" + name}, "there is objects/cd/ab000"},
+      {{"manifest.json"}, "is no manifest of a backup"},
+  };
+  for (const auto& [files, why] : cases) {
+    const std::string folder = root_ + "/into";
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder);
+    for (const std::string& file : files) {
+      std::filesystem::create_directories(std::filesystem::path(folder + "/" + file).parent_path());
+      ASSERT_TRUE(base::WriteFileAtomically(folder + "/" + file, "text").ok());
+    }
+    const absl::Status status = CheckIsBackup(folder);
+    EXPECT_EQ(status.ok(), *why == '\0') << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(why));
+  }
+  EXPECT_TRUE(CheckIsBackup(folder_).ok());
+  EXPECT_TRUE(CheckIsBackup(root_ + "/none").ok());
+  EXPECT_THAT(std::string(CheckIsBackup(folder_ + "/manifest.json").message()), HasSubstr("it is a file"));
 }
 
 TEST_F(BackupFolderTest, NoManifestOfOursIsRefused) {

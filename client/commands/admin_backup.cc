@@ -1,5 +1,6 @@
 // strata admin backup: fetches a consistent copy of the database and every file that it names.
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -24,7 +25,15 @@ class Fetcher {
  public:
   Fetcher(const Connection& connection, std::string folder) : connection_(connection), folder_(std::move(folder)) {}
 
-  absl::Status Run(BackupManifest& manifest) {
+  ~Fetcher() {
+    if (id_.empty()) return;
+    v1::EndBackupRequest end;
+    end.set_backup_id(id_);
+    (void)connection_.Call(&v1::UpkeepService::Stub::EndBackup, connection_.upkeep(), end);
+  }
+
+  // The state that is backed up: that of now. Writes nothing here.
+  absl::Status Begin(BackupManifest& manifest) {
     const auto begun = connection_.Call(&v1::UpkeepService::Stub::BeginBackup, connection_.upkeep(),
                                         v1::BeginBackupRequest(), Connection::kLong);
     if (!begun.ok()) return begun.status();
@@ -32,16 +41,9 @@ class Fetcher {
     manifest.time = FormatTime(begun->time());
     manifest.version = begun->server_version();
     manifest.missing.assign(begun->missing().begin(), begun->missing().end());
-    const absl::Status status = FetchAll(manifest);
-    v1::EndBackupRequest end;
-    end.set_backup_id(id_);
-    (void)connection_.Call(&v1::UpkeepService::Stub::EndBackup, connection_.upkeep(), end);
-    return status;
+    return absl::OkStatus();
   }
 
-  const Fetched& fetched() const { return fetched_; }
-
- private:
   absl::Status FetchAll(BackupManifest& manifest) {
     v1::ListBackupFilesRequest request;
     request.set_backup_id(id_);
@@ -56,6 +58,9 @@ class Fetcher {
     return absl::OkStatus();
   }
 
+  const Fetched& fetched() const { return fetched_; }
+
+ private:
   absl::Status Fetch(const v1::BackupFile& file, BackupManifest& manifest) {
     // What stands under its hash has been checked when it came.
     if (!file.sha256().empty() && std::filesystem::exists(ObjectPath(folder_, file.sha256())) &&
@@ -88,7 +93,6 @@ class Fetcher {
       return status;
     if (absl::Status status = base::RenameDurably(partial, object); !status.ok()) return status;
     ++fetched_.files;
-    fetched_.bytes += file.bytes();
     manifest.files.push_back({file.path(), file.bytes(), *hash});
     return absl::OkStatus();
   }
@@ -117,6 +121,7 @@ class Fetcher {
       written = base::WriteAt(*out, piece.data(), stands, partial);
       hash.Update(piece.data());
       stands += static_cast<int64_t>(piece.data().size());
+      fetched_.bytes += static_cast<int64_t>(piece.data().size());
     }
     if (!written.ok()) context.TryCancel();
     const grpc::Status status = reader->Finish();
@@ -132,14 +137,29 @@ class Fetcher {
   Fetched fetched_;
 };
 
-absl::Status Backup(const Context& context, const std::string& folder) {
-  if (absl::Status status = base::MakeFolders(folder + "/objects"); !status.ok()) return status;
+// Makes the folder and takes it for this process alone, until what is returned goes.
+absl::StatusOr<base::FileDescriptor> Take(const std::string& folder) {
+  const std::string objects = folder + "/objects";
+  if (absl::Status status = base::MakeFolders(objects); !status.ok()) return status;
   std::error_code ignored;
   std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ignored);  // it holds hashes of tokens
+  auto held = base::OpenFile(objects, O_RDONLY | O_DIRECTORY);
+  if (held.ok() && flock(held->get(), LOCK_EX | LOCK_NB) != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("Another backup into ", folder, " is under way. Wait for its end, or name another folder."));
+  }
+  return held;
+}
+
+absl::Status Backup(const Context& context, const std::string& folder) {
+  if (absl::Status status = CheckIsBackup(folder); !status.ok()) return status;
   const Connection connection = context.Connect();
   BackupManifest manifest;
   Fetcher fetcher(connection, folder);
-  absl::Status status = fetcher.Run(manifest);
+  if (absl::Status status = fetcher.Begin(manifest); !status.ok()) return status;
+  const auto taken = Take(folder);
+  if (!taken.ok()) return taken.status();
+  absl::Status status = fetcher.FetchAll(manifest);
   if (status.ok()) status = WriteManifest(folder, manifest);
   if (!status.ok()) {
     return absl::Status(status.code(),

@@ -22,6 +22,8 @@ absl::Status Restore(const std::string& folder, const std::string& target) {
   std::printf("Restored the state of %s: %s files, %s. Start it with 'strata-coordinator --data-dir %s'.\n",
               manifest->time.c_str(), FormatCount(static_cast<int64_t>(manifest->files.size())).c_str(),
               FormatBytes(bytes).c_str(), target.c_str());
+  for (const std::string& name : manifest->missing)
+    std::fprintf(stderr, "%s is not there: it was missing or damaged when it was backed up.\n", name.c_str());
   return absl::OkStatus();
 }
 

@@ -23,6 +23,10 @@ void Show(const v1::CollectGarbageResponse& collected, bool dry_run) {
     table.Add({garbage.kind(), FormatBytes(garbage.bytes()), name, garbage.why(), garbage.lost()});
   }
   if (collected.garbage_size() > 0) std::fputs((table.Text() + "\n").c_str(), stdout);
+  if (collected.count() == 0) {
+    std::printf("There is nothing to delete. Retention: %s.\n", collected.retention().c_str());
+    return;
+  }
   std::printf("%s %s: %s. Retention: %s.\n", FormatCount(collected.count()).c_str(), dry_run ? "would go" : "went",
               FormatBytes(collected.bytes()).c_str(), collected.retention().c_str());
 }
