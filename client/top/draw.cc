@@ -93,6 +93,11 @@ void DrawHead(const Knowledge& known, const View& view, const Light& light, Scre
     const std::string where = absl::StrCat(" (", known.address, ")");
     const bool fits = WidthOf(away) + WidthOf(where) + 3 <= screen.columns();
     screen.Put(1, 1, absl::StrCat(away, fits ? where : "", "."), Style::kNotice, screen.columns() - 1);
+  } else if (!known.refused.empty()) {
+    screen.PutFit(1, 1,
+                  absl::StrCat(light.signs.failed, " The coordinator lets you in no more since ",
+                               absl::FormatTime("%H:%M:%S", known.refused_since, light.zone), "; trying again."),
+                  Style::kNotice, screen.columns() - 1, light.signs);
   } else if (view.page != Page::kExperiments && view.page != Page::kWorkers && !known.experiment.name().empty()) {
     const v1::Experiment& experiment = known.experiment;
     screen.PutFit(
@@ -136,6 +141,7 @@ Screen Draw(const Knowledge& known, const View& view, const Light& light, size_t
   }
   const std::string notice = view.asks.has_value()                         ? QuestionOf(*view.asks, known)
                              : !view.says.empty()                          ? view.says
+                             : !known.refused.empty()                      ? known.refused
                              : light.now - known.notice_time < kNoticeTime ? known.notice
                                                                            : "";
   screen.PutFit(rows - 2, 1, notice, Style::kNotice, columns - 1, light.signs);

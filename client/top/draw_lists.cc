@@ -50,7 +50,9 @@ void DrawWorker(const v1::Worker& worker, const Light& light, size_t row, Screen
   const std::string seen = absl::StrCat(
       "seen ", absl::FormatTime("%H:%M:%S", absl::FromUnixSeconds(worker.last_seen_time().seconds()), light.zone));
   const size_t right = screen.columns() - 1 - seen.size();
-  screen.PutFit(row, 55, absl::StrCat(worker.host(), " ", worker.version()), Style::kDim, right - 1, light.signs);
+  constexpr size_t kHost = 55;
+  const std::string whole = absl::StrCat(worker.host(), " ", worker.version());
+  screen.PutFit(row, kHost, kHost + WidthOf(whole) < right ? whole : worker.host(), Style::kDim, right - 1, light.signs);
   screen.Put(row, right, seen, Style::kDim);
 }
 

@@ -143,6 +143,19 @@ TEST(DrawTest, ACoordinatorThatIsAwayIsNamedAndWhatIsKnownStays) {
   EXPECT_THAT(text, HasSubstr("bleu 26.53"));
 }
 
+TEST(DrawTest, WhyACallerIsRefusedStandsOnEveryPage) {
+  Knowledge known = MakeKnowledge();
+  known.refused = "The token vera was revoked at 2023-11-14 22:13:00Z. Ask an admin for a new one.";
+  known.refused_since = TestTime() - absl::Seconds(20);
+  for (const Page page : {Page::kExperiments, Page::kBoard, Page::kTrial, Page::kWorkers, Page::kLogs}) {
+    View view = TrialView("t4");
+    view.page = page;
+    const std::string text = Draw(known, view, TestLight(), 24, 80).Text();
+    EXPECT_THAT(text, HasSubstr("The coordinator lets you in no more since 22:13:00; trying again."));
+    EXPECT_THAT(text, HasSubstr("The token vera was revoked at 2023-11-14 22:13:00Z."));
+  }
+}
+
 TEST(DrawTest, ASmallTerminalGetsOneLine) {
   const std::string text = Draw(MakeKnowledge(), BoardView(), TestLight(), 20, 79).Text();
   EXPECT_THAT(text, StartsWith("strata top needs 80x24, this is 79x20; q quits\n\n"));

@@ -59,7 +59,9 @@ struct Knowledge {
   LogTail log;
   std::string address;                             // of the coordinator
   absl::Time away_since = absl::InfiniteFuture();  // since when it does not answer
-  std::string notice;                              // what the last command brought, or an error; a sentence
+  std::string refused;                             // why it lets this caller in no more; empty: it does
+  absl::Time refused_since = absl::InfiniteFuture();
+  std::string notice;  // what the last command brought, or an error; a sentence
   absl::Time notice_time = absl::InfinitePast();
 
   bool away() const { return away_since != absl::InfiniteFuture(); }

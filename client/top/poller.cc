@@ -78,12 +78,22 @@ void Poller::Say(const std::string& notice) {
   ++version_;
 }
 
-void Poller::NoteAnswer(const grpc::Status& status) {
-  const bool away = status.error_code() == grpc::StatusCode::UNAVAILABLE ||
-                    status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+void Poller::NoteAnswer(const grpc::Status& status, const absl::Status& sentence) {
+  if (status.error_code() == grpc::StatusCode::CANCELLED) return;
+  // A token that has ended, or TLS that does not come about, mends itself no more than a coordinator that is away.
+  const bool refused = absl::IsUnauthenticated(sentence) ||
+                       (status.error_code() == grpc::StatusCode::UNAVAILABLE && absl::IsFailedPrecondition(sentence));
+  const bool away = !refused && (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+                                 status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
   base::MutexLock lock(mutex_);
-  if (away == known_.away() || status.error_code() == grpc::StatusCode::CANCELLED) return;
-  known_.away_since = away ? absl::Now() : absl::InfiniteFuture();
+  if (away != known_.away()) {
+    known_.away_since = away ? absl::Now() : absl::InfiniteFuture();
+    ++version_;
+  }
+  const std::string why = refused ? std::string(sentence.message()) : "";
+  if (why == known_.refused || away) return;
+  if (why.empty() || known_.refused.empty()) known_.refused_since = refused ? absl::Now() : absl::InfiniteFuture();
+  known_.refused = why;
   ++version_;
 }
 
@@ -154,7 +164,8 @@ void Poller::Watch() {
       experiment = wish_.experiment;
     }
     const grpc::Status status = Stream(experiment);
-    NoteAnswer(status);
+    const absl::Status told = connection_.Explain(status);
+    NoteAnswer(status, told);
     if (status.ok()) {  // it is done; look now and then whether it still is
       while (!Pause(experiment, kAfterDone) && !ChangedAfterDone(experiment)) {
       }
@@ -162,7 +173,7 @@ void Poller::Watch() {
                status.error_code() == grpc::StatusCode::CANCELLED) {
       Pause(experiment, kAgain);
     } else {
-      Say(std::string(connection_.Explain(status).message()));
+      if (!absl::IsUnauthenticated(told)) Say(std::string(told.message()));  // else it stands on the screen
       Pause(experiment, kRefused);
     }
   }

@@ -53,11 +53,12 @@ class Poller {
 
  private:
   class Call;
-  // One unary call that ~Poller can end. Keeps `away_since` true to what came of it.
+  // One unary call that ~Poller can end. Keeps `away_since` and `refused` true to what came of it.
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                                Stub& stub, const Request& request);
-  void NoteAnswer(const grpc::Status& status);
+  // `sentence`: what the status means to a person.
+  void NoteAnswer(const grpc::Status& status, const absl::Status& sentence);
   void Watch();
   grpc::Status Stream(const std::string& experiment);
   void Take(const std::string& experiment, const v1::WatchExperimentResponse& message);

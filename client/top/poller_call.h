@@ -36,8 +36,9 @@ absl::StatusOr<Response> Poller::Ask(grpc::Status (Stub::*method)(grpc::ClientCo
   call.context()->set_deadline(std::chrono::system_clock::now() + kDeadline);
   Response response;
   const grpc::Status status = (stub.*method)(call.context(), request, &response);
-  NoteAnswer(status);
-  if (!status.ok()) return connection_.Explain(status);
+  const absl::Status told = status.ok() ? absl::OkStatus() : connection_.Explain(status);
+  NoteAnswer(status, told);
+  if (!told.ok()) return told;
   return response;
 }
 
