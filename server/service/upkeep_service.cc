@@ -22,7 +22,6 @@ constexpr absl::Duration kTell = absl::Seconds(1);
 }  // namespace
 
 void UpkeepService::Start() {
-  backups_.Sweep();
   collecting_ = std::thread([this] { CollectByItself(); });
 }
 

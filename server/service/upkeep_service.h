@@ -17,7 +17,8 @@ namespace strata::service {
 
 class UpkeepService final : public v1::UpkeepService::Service {
  public:
-  // `datasets` is held while files of datasets move. Garbage is collected every `between`; infinite: never.
+  // `datasets` is held while files of datasets move. Garbage is collected every `between`; infinite: never. What an
+  // earlier life held for backups goes at once: before any is begun.
   UpkeepService(Coordinator& coordinator, const DataFolder& folder, base::Mutex& datasets, Retention retention,
                 absl::Duration between, std::string version)
       : coordinator_(coordinator),
@@ -27,11 +28,13 @@ class UpkeepService final : public v1::UpkeepService::Service {
         version_(std::move(version)),
         deletion_(coordinator, folder, datasets),
         garbage_(coordinator, folder, datasets),
-        backups_(coordinator.store(), folder) {}
+        backups_(coordinator.store(), folder) {
+    backups_.Sweep();
+  }
   ~UpkeepService() override { Stop(); }
 
-  // Removes what an earlier life left half deleted, and collects garbage: an hour from now, when agents have had time to
-  // go on with what they were sending, or after `between` if that is sooner; then every `between`.
+  // Removes what an earlier life left half deleted, and collects garbage: an hour from now, when agents have had time
+  // to go on with what they were sending, or after `between` if that is sooner; then every `between`.
   void Start();
   void Stop();
 

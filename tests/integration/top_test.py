@@ -2,10 +2,12 @@
 its log, workers and slots, cancel and retry by key, a coordinator that is killed and comes back, a new size, and the terminal as it was
 before at the end, however it ends. `--once` and what stands in for the screen where there is no terminal."""
 
+import os
 import re
 import signal
+import subprocess
 
-from cluster import SPEC, Cluster, run, until
+from cluster import SPEC, Cluster, free_port, run, until
 from terminal import Terminal
 
 
@@ -72,6 +74,33 @@ def without_a_screen(cluster, experiment):
     plain.ends(130)
 
 
+def refused_meanwhile(cluster):
+    """Over TLS, by a token that is revoked while it looks: it says so on every page, keeps what it knows, and can be left."""
+    certs, data, address = cluster.home / "certs", cluster.home / "secure", f"127.0.0.1:{free_port()}"
+    for arguments in (["init"], ["coordinator", "--host", "127.0.0.1"]):
+        cluster.strata("admin", "certs", *arguments, "--dir", str(certs))
+    secure = cluster.start("secure", [cluster.program("server/strata-coordinator"), "--data-dir", str(data), "--listen", address, "--metrics-listen", "none",
+                                      "--tls-ca", f"{certs}/ca.crt", "--tls-cert", f"{certs}/coordinator.crt", "--tls-key", f"{certs}/coordinator.key"])
+    try:
+        until((data / "admin-token").exists, 20, "the first admin's token")
+        root = {"STRATA_ADDRESS": address, "STRATA_TLS_CA": f"{certs}/ca.crt", "STRATA_TOKEN": (data / "admin-token").read_text().strip()}
+        admin = lambda *arguments: subprocess.run([cluster.program("client/strata"), *arguments], env=dict(os.environ, **root), capture_output=True, text=True)
+        created = until(lambda: next((found for found in [admin("admin", "token", "create", "vera", "--role", "viewer")] if found.returncode == 0), None),
+                        20, "the coordinator under TLS")
+        top = Terminal(cluster, "top", **dict(root, STRATA_TOKEN=created.stdout.strip()))
+        top.shows("experiments", "No experiments yet")
+        admin("admin", "token", "revoke", "vera")
+        top.shows("No experiments yet", "The coordinator lets you in no more since", "The token vera was revoked at")
+        top.keys("w")
+        top.shows("workers and slots", "The token vera was revoked at")
+        top.keys("q")
+        top.ends(0)
+        assert "The token vera was revoked at" in Terminal(cluster, "top", **dict(root, STRATA_TOKEN=created.stdout.strip())).shows("revoked")
+    finally:
+        secure.kill()
+        secure.wait()
+
+
 def main():
     with Cluster.from_arguments(slots=1) as cluster:
         cluster.add_dataset()
@@ -80,6 +109,7 @@ def main():
         by_keys(cluster, experiment)
         without_a_screen(cluster, experiment)
         steers(cluster)
+        refused_meanwhile(cluster)
 
 
 run(main)
