@@ -140,7 +140,7 @@ def check_links(_source, build):
     for target, dependency in edges:
         folder, needed = folder_of[target], folder_of.get(dependency)
         owner = rule_of(MAY_USE, folder)
-        if needed is None or owner is None or target.endswith("_test"):
+        if needed in (None, folder) or owner is None or target.endswith("_test"):
             continue
         if not allowed(owner, PROTO if needed == "proto" else rule_of(MAY_USE, needed)):
             yield (f"{folder}/CMakeLists.txt: {target} links {dependency} of {needed}, but {owner} may use only "
