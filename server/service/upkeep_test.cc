@@ -203,7 +203,9 @@ TEST_F(UpkeepTest, UsageAddsUpToWhatLiesInTheFolder) {
   for (const v1::Amount& amount : usage.rest()) {
     parts += amount.bytes();
     if (amount.kind() == "other" && amount.count() == 0) folders = amount.bytes();
-    if (amount.kind() == "orphans") EXPECT_EQ(amount.bytes(), 6);
+    if (amount.kind() == "orphans") {
+      EXPECT_EQ(amount.bytes(), 6);
+    }
   }
   EXPECT_EQ(parts, usage.total_bytes());
   EXPECT_EQ(parts - folders, all);
@@ -245,7 +247,9 @@ TEST_F(UpkeepTest, ABackupHoldsWhatIsDeletedMeanwhile) {
   for (const v1::BackupFile& file : *files) {
     const auto found = backups.Find(begun.backup_id(), file.path());
     ASSERT_TRUE(found.ok());
-    if (!file.sha256().empty()) EXPECT_EQ(*base::Sha256OfFile(found->first), file.sha256()) << file.path();
+    if (!file.sha256().empty()) {
+      EXPECT_EQ(*base::Sha256OfFile(found->first), file.sha256()) << file.path();
+    }
   }
   EXPECT_THAT(*backups.List(begun.backup_id(), 5, 1), SizeIs(1));
   const auto database = backups.Find(begun.backup_id(), "strata.db");
